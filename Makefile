@@ -1,0 +1,34 @@
+VENV := .venv
+PY := $(VENV)/bin/python
+IMAGE ?=
+PORT ?= 3100
+
+# Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
+$(VENV)/.installed: pyproject.toml setup.cfg
+	python3 -m venv --without-pip $(VENV)
+	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
+	touch $@
+
+.PHONY: demo test check format wheel clean
+
+demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
+	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
+
+test: $(VENV)/.installed ## Every test.
+	$(PY) -m pytest
+
+check: $(VENV)/.installed ## Style, types and tests.
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+format: $(VENV)/.installed
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+wheel: $(VENV)/.installed
+	$(PY) -m build
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info instance

@@ -1,0 +1,1 @@
+"""Every answer is accounted for before it is given."""

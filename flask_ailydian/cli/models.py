@@ -1,0 +1,157 @@
+"""``flask ailydian models …``."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import click
+
+from .. import demo as demo_model
+from ..folders import read_source
+from ..registration import Declared
+from ..registration import DOMAINS
+from ..registration import parse_numbers
+from ..registration import read_labels
+from ..registration import TASKS
+from ..state import current_ailydian
+from ..web.schemas.models import dump
+from .group import ailydian
+from .group import Group
+from .group import json_option
+from .group import print_json
+from .group import print_table
+
+FILE = click.Path(exists=True, path_type=Path)
+
+
+@ailydian.group("models", cls=Group)
+def models() -> None:
+    """Register, list, activate, retire and verify models."""
+
+
+@models.command("add")
+@click.argument("file", type=FILE)
+@click.option("--name", required=True, help="What clients call it.")
+@click.option("--version", required=True, help="Of this file; never replaced later.")
+@click.option("--labels", type=FILE, help="A JSON list, or one label a line.")
+@click.option("--domain", type=click.Choice(DOMAINS))
+@click.option("--task", type=click.Choice(TASKS))
+@click.option("--size", help="224, or height and width: 224,320.")
+@click.option("--mean", help="Of pixels divided by 255: R,G,B.")
+@click.option("--std", help="Of pixels divided by 255: R,G,B.")
+@click.option("--description", help="What people should know; simple HTML is kept.")
+@click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
+@click.option("--activate", is_flag=True, help="Let this version answer to the name.")
+@json_option
+def add(
+    file: Path,
+    name: str,
+    version: str,
+    labels: Path | None,
+    size: str | None,
+    mean: str | None,
+    std: str | None,
+    activate: bool,
+    as_json: bool,
+    **declared: t.Any,
+) -> None:
+    """Register FILE: an ONNX file, or an MLflow model folder."""
+    limit = current_ailydian.settings.max_model_bytes
+    record = current_ailydian.registry.register(
+        read_source(file, max_bytes=limit),
+        name,
+        version,
+        Declared(
+            labels=None if labels is None else read_labels(_text(labels)),
+            size=parse_numbers("size", size, pair=True),
+            mean=parse_numbers("mean", mean),
+            std=parse_numbers("std", std),
+            **declared,
+        ),
+        activate=activate,
+    )
+    _show(record, as_json, f"Added {name} {version} as {record.status}: {record.task}.")
+
+
+@models.command("demo")
+@json_option
+def demo(as_json: bool) -> None:
+    """Register the demo model: a teaching model, not for diagnosis."""
+    registry = current_ailydian.registry
+    existing = [r for r in registry.versions(demo_model.NAME) if r.version == demo_model.VERSION]
+    if existing:
+        _show(existing[0], as_json, f"{demo_model.NAME} is there already.")
+        return
+    record = registry.register(
+        demo_model.read(), demo_model.NAME, demo_model.VERSION, Declared(domain="medical")
+    )
+    said = f"Added {record.name} {record.version} as testing: a teaching model, not for diagnosis."
+    _show(record, as_json, said)
+
+
+@models.command("list")
+@json_option
+def list_models(as_json: bool) -> None:
+    """List every version of every model."""
+    records = current_ailydian.registry.versions()
+    if as_json:
+        print_json([dump(record) for record in records])
+        return
+    if not records:
+        click.echo("No models yet. Add one: flask ailydian models add FILE --name N --version V")
+        return
+    rows = [(r.name, r.version, r.status, r.domain, r.task, r.sha256[:12]) for r in records]
+    print_table(("NAME", "VERSION", "STATUS", "DOMAIN", "TASK", "SHA-256"), rows)
+
+
+@models.command("activate")
+@click.argument("name")
+@click.argument("version")
+@json_option
+def activate(name: str, version: str, as_json: bool) -> None:
+    """Let VERSION answer to NAME; the version that did becomes inactive."""
+    record = current_ailydian.registry.update(name, version, status="active")
+    _show(record, as_json, f"{name} is answered by {version} now.")
+
+
+@models.command("retire")
+@click.argument("name")
+@click.argument("version")
+@json_option
+def retire(name: str, version: str, as_json: bool) -> None:
+    """Take VERSION of NAME out of service; its row and file stay."""
+    record = current_ailydian.registry.update(name, version, status="inactive")
+    _show(record, as_json, f"{name} {version} does not answer any more.")
+
+
+@models.command("verify")
+@click.argument("name", required=False)
+@json_option
+def verify(name: str | None, as_json: bool) -> None:
+    """Read every model file again and compare its digest."""
+    registry = current_ailydian.registry
+    found = [(record, registry.verify(record)) for record in registry.versions(name)]
+    if as_json:
+        print_json([{"name": r.name, "version": r.version, "wrong": w} for r, w in found])
+    else:
+        for record, wrong in found:
+            click.echo(wrong or f"{record.name} {record.version}: unchanged")
+        if not found:
+            click.echo("There are no models.")
+    if any(wrong for _, wrong in found):
+        raise SystemExit(1)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise click.ClickException(f"{path.name} is not a readable UTF-8 text.") from error
+
+
+def _show(record: t.Any, as_json: bool, said: str) -> None:
+    if as_json:
+        print_json(dump(record))
+    else:
+        click.echo(said)

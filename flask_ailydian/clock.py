@@ -1,0 +1,22 @@
+"""Time and identity, in one place."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import datetime
+from datetime import UTC
+
+
+def now() -> datetime:
+    """Return the present in UTC, naive, as every table stores it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562): sorted by time, so that an index on it stays compact."""
+    millis = time.time_ns() // 1_000_000
+    rand = int.from_bytes(os.urandom(10))
+    value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | (rand >> 68 & 0xFFF) << 64
+    return str(uuid.UUID(int=value | 0b10 << 62 | rand & (2**62 - 1)))

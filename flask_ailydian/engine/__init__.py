@@ -1,0 +1,1 @@
+"""Arrays become arrays here: model files, sessions and the process that tries them."""

@@ -1,0 +1,144 @@
+"""The process that tries a model: it ends with a word, a report, or a bang.
+
+It starts with the request on one line of standard input and the model's bytes after it, and
+answers on standard output with ``ok`` and a report, or with one word of ``probe.REFUSALS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+from . import graphs
+from .graphs import Refused
+
+
+def main() -> t.NoReturn:
+    """Answer the one request and leave, without waiting for anybody's threads."""
+    out = os.dup(1)
+    # What native code prints must not end up in the answer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    request = json.loads(sys.stdin.buffer.readline())
+    _limit(request)
+    data = sys.stdin.buffer.read()
+    try:
+        answer = b"ok\n" + (_probe if request["mode"] == "probe" else _inline)(data, request)
+    except Refused as error:
+        answer = error.word.encode()
+    except MemoryError:
+        answer = b"memory"
+    with os.fdopen(out, "wb") as file:
+        file.write(answer)
+    os._exit(0)
+
+
+def _limit(request: dict[str, t.Any]) -> None:
+    if os.name != "posix":
+        return
+    resource = importlib.import_module("resource")
+    cpu = max(1, int(request["cpu"]))
+    for name, value in (
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_CPU", cpu),
+        ("RLIMIT_NOFILE", 64),
+        ("RLIMIT_AS", request["memory"]),
+    ):
+        limit = getattr(resource, name)
+        _, hard = resource.getrlimit(limit)
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(limit, (value, value))
+
+
+def _probe(data: bytes, request: dict[str, t.Any]) -> bytes:
+    model = graphs.parse(data)
+    graphs.refuse_external_data(model)
+    graphs.refuse_custom_operators(model)
+    graphs.check_structure(model)
+    graphs.refuse_impossible_sizes(model, request["memory"])
+    report = {
+        "opset": next((o.version for o in model.opset_import if o.domain in graphs.STANDARD), 0),
+        "ir_version": model.ir_version,
+        "producer": f"{model.producer_name} {model.producer_version}".strip()[:200],
+        "metadata": {p.key[:200]: p.value[:200_000] for p in model.metadata_props},
+        "ends_in_probabilities": graphs.ends_in_probabilities(model.graph),
+    }
+    del model
+    report |= _try(data, tuple(request["size"]))
+    return json.dumps(report).encode()
+
+
+def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
+    runtime = importlib.import_module("flask_ailydian.engine.runtime")
+    started = time.perf_counter()
+    try:
+        session = runtime.open_session(data, threads=1)
+    except Exception as error:
+        raise Refused("session") from error
+    loaded = time.perf_counter()
+    inputs = runtime.specs(session.get_inputs())
+    if any(not _is_tensor(spec["dtype"]) for spec in inputs) or not inputs:
+        raise Refused("inputs")
+    run_ms = None
+    try:
+        session.run(None, {spec["name"]: _zeros(spec, size) for spec in inputs})
+        run_ms = (time.perf_counter() - loaded) * 1000
+    except Exception as error:
+        # Zeros may be no sensible input where the shape is the caller's choice.
+        if not any(_open(spec["shape"]) for spec in inputs):
+            raise Refused("run") from error
+    return {
+        "inputs": inputs,
+        "outputs": runtime.specs(session.get_outputs()),
+        "ran": run_ms is not None,
+        "load_ms": (loaded - started) * 1000,
+        "run_ms": run_ms,
+        "peak_bytes": _peak(),
+    }
+
+
+def _is_tensor(dtype: str) -> bool:
+    return "(" not in dtype
+
+
+def _open(shape: list[t.Any]) -> bool:
+    return any(not isinstance(d, int) for d in shape[1:])
+
+
+def _zeros(spec: dict[str, t.Any], size: tuple[int, int]) -> t.Any:
+    numpy = importlib.import_module("numpy")
+    shape = list(spec["shape"])
+    sides = iter(size)
+    for axis, dimension in enumerate(shape):
+        if not isinstance(dimension, int):
+            picture = len(shape) == 4 and axis > 0
+            shape[axis] = next(sides, 1) if picture else 1
+    if spec["dtype"] == "string":
+        return numpy.full(shape, "", dtype=object)
+    return numpy.zeros(shape, dtype=spec["dtype"])
+
+
+def _peak() -> int:
+    if os.name != "posix":
+        return 0
+    resource = importlib.import_module("resource")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def _inline(data: bytes, request: dict[str, t.Any]) -> bytes:
+    model = graphs.parse(data)
+    graphs.inline(model, Path(request["folder"]), request["max_bytes"])
+    try:
+        whole = model.SerializeToString()
+    except ValueError as error:
+        raise Refused("too_large") from error
+    if len(whole) > request["max_bytes"]:
+        raise Refused("too_large")
+    return bytes(whole)

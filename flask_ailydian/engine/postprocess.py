@@ -1,0 +1,27 @@
+"""From a model's output to probabilities."""
+
+from __future__ import annotations
+
+import typing as t
+
+import numpy as np
+
+from ..errors import ModelFailed
+
+Array = np.ndarray[t.Any, np.dtype[t.Any]]
+
+
+def probabilities(output: Array, *, already: bool) -> Array:
+    """Return probabilities over the last axis, as float64 of the same shape.
+
+    :param already: The model ends in probabilities; softmax would flatten them.
+    :raises ModelFailed: when the output holds NaN or infinity.
+    """
+    scores = np.asarray(output, dtype=np.float64)
+    if scores.size == 0 or not np.isfinite(scores).all():
+        raise ModelFailed("The model's output holds numbers that are not finite.")
+    if already:
+        return scores
+    # Without the shift the exponential of a large score overflows.
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return t.cast(Array, powers / powers.sum(axis=-1, keepdims=True))

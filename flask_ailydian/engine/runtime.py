@@ -1,0 +1,79 @@
+"""The one place that knows ONNX Runtime.
+
+It is imported on first use, never before: its threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import typing as t
+import warnings
+
+from . import telemetry
+
+#: ONNX Runtime's names of the types of tensors, and NumPy's.
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "string",
+}
+
+
+@functools.cache
+def load() -> t.Any:
+    """Import ONNX Runtime, silenced."""
+    os.environ[telemetry.SWITCH] = "1"
+    if telemetry.imported_too_early():
+        warnings.warn(
+            "onnxruntime was imported before flask_ailydian and without ORT_DISABLE_TELEMETRY=1: "
+            "it may write to the home folder and send usage data. Set the variable in the "
+            "environment, or import flask_ailydian first.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return importlib.import_module("onnxruntime")
+
+
+def telemetry_state() -> str:
+    """Return ``off``, or why that is not certain."""
+    if telemetry.imported_too_early():
+        return "unknown, onnxruntime was imported earlier without ORT_DISABLE_TELEMETRY=1"
+    return "off" if os.environ.get(telemetry.SWITCH) == "1" else "on"
+
+
+def open_session(data: bytes, *, threads: int, optimise: bool = True) -> t.Any:
+    """Return an ``InferenceSession`` for a model's bytes; what it raises is ONNX Runtime's own.
+
+    :param threads: For one run; 0 lets ONNX Runtime take one per core.
+    """
+    runtime = load()
+    options = runtime.SessionOptions()
+    level = "ORT_ENABLE_ALL" if optimise else "ORT_DISABLE_ALL"
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Only what is fatal: warnings quote names and paths.
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def specs(values: t.Iterable[t.Any]) -> list[dict[str, t.Any]]:
+    """Return a session's inputs or outputs as ``TensorSpec.from_json`` reads them."""
+    return [
+        {"name": v.name, "dtype": DTYPES.get(v.type, v.type), "shape": list(v.shape or [])}
+        for v in values
+    ]

@@ -1,0 +1,14 @@
+"""What a host may listen to."""
+
+from __future__ import annotations
+
+import blinker
+
+_signals = blinker.Namespace()
+
+#: Sent by the app after an inference was answered and recorded, with ``record``: the audit row
+#: as a dict, without any input.
+inference_done = _signals.signal("inference-done")
+
+#: Sent by the app when an audit row could not be written, with ``error``: the exception.
+audit_failed = _signals.signal("audit-failed")

@@ -1,0 +1,71 @@
+"""What the extension keeps per app, behind ``app.extensions["ailydian"]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from flask import current_app
+from werkzeug.local import LocalProxy
+
+from .access import Gate
+from .audit.fingerprint import Fingerprint
+from .audit.ledger import Ledger
+from .inference import Given
+from .inference import Inference
+from .lifecycle import Lifecycle
+from .registry import Registry
+from .settings import Settings
+from .tables import Tables
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Everything one app has of this extension; ``current_ailydian`` stands for it."""
+
+    settings: Settings
+    db: t.Any
+    tables: Tables
+    gate: Gate
+    registry: Registry
+    inference: Inference
+    audit: Ledger
+    fingerprint: Fingerprint
+    lifecycle: Lifecycle
+
+    def predict(
+        self,
+        model_name: str,
+        *,
+        image: bytes | None = None,
+        text: str | None = None,
+        inputs: dict[str, t.Any] | None = None,
+        model_version: str | None = None,
+        user_id: str | None = None,
+        top_k: int | None = None,
+    ) -> dict[str, t.Any]:
+        """Answer one input in process, recorded like any other answer.
+
+        :param image: An encoded image file (JPEG, PNG, WebP, TIFF, DICOM).
+        :returns: The body of ``POST /inference``.
+        """
+        given = Given(
+            model_name,
+            image=image,
+            text=text,
+            inputs=inputs,
+            model_version=model_version,
+            user_id=user_id,
+            top_k=top_k,
+        )
+        return self.inference.answer(lambda: given)
+
+
+def _current() -> State:
+    state = current_app.extensions.get("ailydian")
+    if state is None:
+        raise RuntimeError("This app has no FlaskAilydian: call FlaskAilydian(app) first.")
+    return t.cast(State, state)
+
+
+current_ailydian: State = t.cast(State, LocalProxy(_current))

@@ -1,0 +1,97 @@
+"""The routes, and the blueprint that a host may decorate before ``init_app``."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+
+from flask import Blueprint
+from flask import current_app
+from flask import request
+from werkzeug import exceptions
+from werkzeug.routing import RequestRedirect
+
+from .. import errors
+from ..state import current_ailydian
+from . import http
+from . import openapi
+from .views import health
+from .views import inference
+from .views import models
+from .views import pages
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """One route; *body* names a request body that no schema describes."""
+
+    method: str
+    path: str
+    endpoint: str
+    view: c.Callable[..., t.Any]
+    tag: str
+    body: str | None = None
+    hidden: bool = False
+
+
+def _document() -> dict[str, t.Any]:
+    return openapi.document(ROUTES, request.script_root + current_ailydian.settings.url_prefix)
+
+
+ROUTES = (
+    Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
+    Route("GET", "/models", "models", models.list_models, "models"),
+    Route("POST", "/models", "upload_model", models.upload, "models", body="upload"),
+    Route("GET", "/models/<name>", "model_versions", models.list_versions, "models"),
+    Route("GET", "/models/<name>/<version>", "model", models.show_version, "models"),
+    Route("PATCH", "/models/<name>/<version>", "change_model", models.change, "models"),
+    Route("DELETE", "/models/<name>/<version>", "retire_model", models.retire, "models"),
+    Route("GET", "/health", "alive", health.alive, "health"),
+    Route("GET", "/health/ready", "ready", health.ready, "health"),
+    Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
+    Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
+    Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+)
+
+
+def create_blueprint() -> Blueprint:
+    """Return a new blueprint.
+
+    One per extension object: Flask refuses hooks on a blueprint that was registered once.
+    """
+    blueprint = Blueprint("ailydian", __name__, static_folder="static", template_folder="templates")
+    blueprint.before_request(http.guard_request)
+    blueprint.after_request(http.finish_response)
+    http.register_errors(blueprint)
+    for route in ROUTES:
+        blueprint.add_url_rule(
+            route.path, route.endpoint, route.view, methods=[route.method], strict_slashes=True
+        )
+    for path in ("/", "/<path:rest>"):
+        blueprint.add_url_rule(
+            path, "unmatched", _unmatched, methods=METHODS, provide_automatic_options=False
+        )
+    return blueprint
+
+
+def _unmatched(rest: str = "") -> t.NoReturn:
+    """Answer what no route answers.
+
+    Routing errors never reach a blueprint's handlers; this last rule does.
+    """
+    allowed = []
+    urls = current_app.create_url_adapter(request)
+    assert urls is not None
+    for method in METHODS:
+        try:
+            endpoint, _ = urls.match(method=method)
+        except (exceptions.NotFound, exceptions.MethodNotAllowed, RequestRedirect):
+            continue
+        if endpoint != request.endpoint:
+            allowed.append(method)
+    if not allowed or request.method in allowed:
+        raise errors.NotFound("No route of this server has this path.")
+    raise errors.MethodNotAllowed(allowed)

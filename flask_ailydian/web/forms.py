@@ -1,0 +1,67 @@
+"""The forms in which an input may come: JSON, multipart, raw body."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import request
+
+from .. import errors
+from ..inference import Given
+from ..inputs import encoding
+from ..inputs import strict_json
+from ..inputs.images import MEDIA_TYPES
+from ..state import current_ailydian
+from . import http
+from .schemas.inference import InferenceFields
+from .schemas.inference import InferenceRequest
+
+RAW_TYPES = frozenset(MEDIA_TYPES) | {"application/dicom"}
+
+
+def read(body: bytes) -> Given:
+    """Return the input that the current request's *body* holds."""
+    kind = http.media_type()
+    if http.is_json():
+        return _from_json(body)
+    if kind == "multipart/form-data":
+        return _from_multipart(body)
+    if kind in RAW_TYPES:
+        data = http.load(InferenceFields(), request.args.to_dict())
+        return Given(**data, image=body, media_type=kind)
+    raise errors.UnsupportedMediaType(
+        "Send application/json, multipart/form-data, or a body of type "
+        f"{', '.join(sorted(RAW_TYPES))}."
+    )
+
+
+def body_limit() -> tuple[int, type[errors.AilydianError]]:
+    """Return how long the current request's body may be, and the error when it is longer."""
+    settings = current_ailydian.settings
+    if http.media_type() in RAW_TYPES:
+        return settings.max_image_bytes, errors.ImageTooLarge
+    return settings.body_limit, errors.BodyTooLarge
+
+
+def _from_json(body: bytes) -> Given:
+    data: dict[str, t.Any] = http.load(InferenceRequest(), strict_json.loads(body))
+    image = data.pop("image", None)
+    if image is None:
+        return Given(**data)
+    limit = current_ailydian.settings.max_image_bytes
+    decoded, media_type = encoding.decode_base64(image, max_bytes=limit)
+    return Given(**data, image=decoded, media_type=media_type)
+
+
+def _from_multipart(body: bytes) -> Given:
+    fields, files = http.read_multipart(body)
+    unknown = [name for name in files if name != "image"]
+    if unknown:
+        raise errors.ValidationFailed(fields={name: ["Unknown file."] for name in unknown})
+    if len(files.getlist("image")) > 1:
+        raise errors.ValidationFailed(fields={"image": ["Send one image."]})
+    if "image" not in files:
+        data = http.load(InferenceRequest(exclude=["inputs", "image"]), fields.to_dict())
+        return Given(**data)
+    data = http.load(InferenceFields(), fields.to_dict())
+    return Given(**data, image=files["image"])

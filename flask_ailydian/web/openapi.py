@@ -1,0 +1,162 @@
+"""The OpenAPI 3.1 document of one app, made from what the views say of themselves."""
+
+from __future__ import annotations
+
+import copy
+import re
+import typing as t
+
+import marshmallow as ma
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from ..version import __version__
+from .forms import RAW_TYPES
+from .schemas.common import Problem
+from .schemas.inference import InferenceFields
+from .schemas.inference import InferenceRequest
+from .schemas.models import ModelUpload
+
+ERRORS = {
+    400: "The input cannot be read.",
+    401: "Nobody is signed in.",
+    403: "The host does not allow it.",
+    404: "There is no such thing.",
+    405: "Another method is meant; `Allow` names it.",
+    409: "It clashes with what exists.",
+    413: "It is too large.",
+    415: "The format is not accepted.",
+    422: "The JSON is well formed and its content is not right; `fields` says what.",
+    429: "Too many requests.",
+    500: "The model or the server failed; the body has the id under which it was logged.",
+    503: "Busy or not available; `Retry-After` says when to come again.",
+    504: "The deadline passed.",
+}
+BINARY = {"type": "string", "format": "binary"}
+
+
+def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
+    """Return the document of *routes* (see ``blueprint.ROUTES``) mounted under *prefix*."""
+    spec = APISpec(
+        title="flask-ailydian",
+        version=__version__,
+        openapi_version="3.1.0",
+        info={"description": "Accountable machine-learning inference inside this app."},
+        servers=[{"url": prefix}],
+        plugins=[MarshmallowPlugin(schema_name_resolver=_name)],
+    )
+    spec.components.schema("Problem", schema=Problem)
+    for route in routes:
+        if route.hidden:
+            continue
+        operation = _operation(route)
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
+        spec.path(path=path, operations={route.method.lower(): operation})
+    return spec.to_dict()
+
+
+def _name(schema: t.Any) -> t.Any:
+    kind = schema if isinstance(schema, type) else type(schema)
+    # A schema with some fields left out is another schema: it is described in place.
+    if isinstance(schema, ma.Schema) and (schema.exclude or schema.only):
+        return None
+    return str(kind.__name__)
+
+
+def _operation(route: t.Any) -> dict[str, t.Any]:
+    view = route.view
+    summary = (view.__doc__ or "").strip().splitlines()[0]
+    operation: dict[str, t.Any] = {
+        "operationId": route.endpoint,
+        "summary": summary,
+        "tags": [route.tag],
+        "responses": {},
+    }
+    parameters: list[t.Any] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)
+    ]
+    if route.body == "inference":
+        operation["requestBody"] = _inference_body()
+        parameters += _inference_parameters()
+    elif route.body == "upload":
+        operation["requestBody"] = _upload_body()
+    accepted = getattr(view, "accepts", None)
+    if accepted is not None:
+        schema, location = accepted
+        if location == "json":
+            content = {"application/json": {"schema": schema}}
+            operation["requestBody"] = {"required": True, "content": content}
+        else:
+            parameters.append({"in": "query", "schema": schema})
+    if parameters:
+        operation["parameters"] = parameters
+    schema, status, fails = view.returns
+    operation["responses"][str(status)] = {
+        "description": "Done.",
+        "content": {"application/json": {"schema": schema}},
+    }
+    for code in fails:
+        if route.endpoint == "ready" and code == 503:
+            content = {"application/json": {"schema": schema}}
+        else:
+            content = {"application/problem+json": {"schema": Problem}}
+        operation["responses"][str(code)] = {"description": ERRORS[code], "content": content}
+    problem = {"application/problem+json": {"schema": Problem}}
+    operation["responses"]["default"] = {"description": "Any other error.", "content": problem}
+    return operation
+
+
+def _inference_body() -> dict[str, t.Any]:
+    form = {
+        "type": "object",
+        "required": ["model_name"],
+        "properties": {
+            "image": BINARY,
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "user_id": {"type": "string"},
+            "top_k": {"type": "integer"},
+            "text": {"type": "string"},
+        },
+    }
+    content: dict[str, t.Any] = {
+        "application/json": {"schema": InferenceRequest},
+        "multipart/form-data": {"schema": form},
+    }
+    content |= {kind: {"schema": copy.copy(BINARY)} for kind in sorted(RAW_TYPES)}
+    return {"required": True, "content": content}
+
+
+def _inference_parameters() -> list[dict[str, t.Any]]:
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A repeat within a day gets the first answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    }
+    described = [
+        {
+            "name": name,
+            "in": "query",
+            "description": f"{field.metadata['description']} For raw bodies.",
+            "schema": {"type": "integer" if isinstance(field, ma.fields.Integer) else "string"},
+        }
+        for name, field in InferenceFields().fields.items()
+    ]
+    return [key, *described]
+
+
+def _upload_body() -> dict[str, t.Any]:
+    properties: dict[str, t.Any] = {"file": BINARY}
+    for name, field in ModelUpload().fields.items():
+        kind = {ma.fields.Float: "number", ma.fields.Boolean: "boolean"}.get(type(field), "string")
+        properties[name] = {"type": kind}
+        if "description" in field.metadata:
+            properties[name]["description"] = field.metadata["description"]
+    schema = {
+        "type": "object",
+        "required": ["file", "model_name", "model_version"],
+        "properties": properties,
+    }
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

@@ -1,0 +1,82 @@
+"""``POST /inference``."""
+
+from __future__ import annotations
+
+import marshmallow as ma
+from marshmallow import fields
+from marshmallow import validate
+
+from .common import described
+from .common import NAME
+from .common import Opaque
+
+
+class InferenceFields(ma.Schema):
+    """What goes with an input, whatever its form."""
+
+    model_name = fields.String(
+        required=True, validate=NAME, metadata=described("A registered model's name.")
+    )
+    model_version = fields.String(
+        validate=NAME, metadata=described("One version; by default the one that answers.")
+    )
+    user_id = Opaque(metadata=described("Whom the answer is about, as the host's opaque id."))
+    top_k = fields.Integer(
+        validate=validate.Range(1, 100_000),
+        metadata=described("How many of the most probable classes are listed."),
+    )
+
+
+class InferenceRequest(InferenceFields):
+    """One input: an image, a text or tensors."""
+
+    image = fields.String(
+        metadata=described("The image file, as base64 or as a data URI. URLs are never fetched.")
+    )
+    text = fields.String(metadata=described("For models that take text."))
+    inputs = fields.Dict(
+        keys=fields.String(),
+        metadata=described("For models without declared pre-processing: nested lists by name."),
+    )
+
+
+class Chance(ma.Schema):
+    """A class's probability."""
+
+    probability = fields.Float(required=True, metadata=described("At full precision."))
+    percentage = fields.String(required=True, metadata=described("With two decimals."))
+
+
+class Answering(ma.Schema):
+    """The model that answered."""
+
+    name = fields.String(required=True)
+    version = fields.String(required=True)
+    type = fields.String(required=True)
+    domain = fields.String(required=True)
+    status = fields.String(required=True)
+
+
+class Performance(ma.Schema):
+    """Milliseconds."""
+
+    preprocessing_ms = fields.Float(required=True)
+    inference_ms = fields.Float(required=True)
+    total_ms = fields.Float(required=True)
+
+
+class InferenceResponse(ma.Schema):
+    """A prediction."""
+
+    success = fields.Boolean(required=True)
+    id = fields.String(required=True, metadata=described("The id of the audit row."))
+    model = fields.Nested(Answering, required=True)
+    prediction = fields.String(metadata=described("The most probable class."))
+    confidence = fields.String(metadata=described("Its probability in per cent."))
+    probabilities = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(Chance),
+        metadata=described("By class, in the model's label order."),
+    )
+    outputs = fields.Dict(metadata=described("The outputs of a model without classes."))
+    performance = fields.Nested(Performance, required=True)

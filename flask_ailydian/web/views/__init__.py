@@ -1,0 +1,1 @@
+"""Thin views: each reads, calls one function and returns."""

@@ -1,0 +1,42 @@
+"""Alive and ready."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import Response
+
+from ... import health
+from ...state import current_ailydian
+from ...version import __version__
+from ..http import answer
+from ..http import returns
+from ..schemas.health import Health
+from ..schemas.health import Ready
+
+
+@returns(Health())
+def alive() -> dict[str, t.Any]:
+    """Say that the process answers."""
+    return {"success": True, "status": "alive", "version": __version__}
+
+
+@returns(Ready(), fails=(503,))
+def ready() -> Response:
+    """Say whether requests can be answered: database, schema, models."""
+    state = current_ailydian
+    checks = {"database": health.database(state.db, state.tables)}
+    if checks["database"].ok:
+        checks["models"] = health.models(state.registry)
+    else:
+        checks["models"] = health.Finding(False, "Not looked at: the database comes first.")
+    checks["process"] = health.Finding(
+        not state.lifecycle.draining, "Draining." if state.lifecycle.draining else "Serving."
+    )
+    well = all(check.ok for check in checks.values())
+    body = {
+        "success": well,
+        "status": "ready" if well else "not_ready",
+        "checks": {name: {"ok": c.ok, "detail": c.detail} for name, c in checks.items()},
+    }
+    return answer(body, 200 if well else 503)

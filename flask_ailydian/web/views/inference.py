@@ -1,0 +1,55 @@
+"""``POST /inference``."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import g
+from flask import request
+from flask import Response
+
+from ... import errors
+from ...audit.ledger import Claim
+from ...audit.ledger import Reply
+from ...state import current_ailydian
+from .. import forms
+from ..http import answer
+from ..http import needs
+from ..http import read_body
+from ..http import returns
+from ..schemas.inference import InferenceResponse
+
+
+@needs("infer")
+@returns(InferenceResponse(), fails=(400, 404, 409, 413, 415, 422, 500, 503, 504))
+def infer() -> dict[str, t.Any] | Response:
+    """Predict one input."""
+    actor = g.ailydian_actor
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return current_ailydian.inference.answer(
+            lambda: forms.read(read_body(*forms.body_limit())), actor=actor
+        )
+    body = read_body(*forms.body_limit())
+    claim = _claim(key, actor, body)
+    if isinstance(claim, Reply):
+        return replay(claim)
+    return current_ailydian.inference.answer(lambda: forms.read(body), actor=actor, claim=claim)
+
+
+def _claim(key: str, actor: str | None, body: bytes) -> Claim | Reply:
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        message = "1 to 255 printable characters."
+        raise errors.ValidationFailed(fields={"Idempotency-Key": [message]})
+    scope = "\0".join((request.path, actor or "", key))
+    form = "\0".join((request.content_type or "", request.query_string.decode("latin-1")))
+    return current_ailydian.inference.claim(scope, form, body)
+
+
+def replay(reply: Reply) -> Response:
+    """Return an earlier answer once more."""
+    response = answer(reply.body, reply.status)
+    if reply.status >= 400:
+        response.mimetype = "application/problem+json"
+    response.headers["Idempotent-Replayed"] = "true"
+    return response

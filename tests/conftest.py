@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+
+import onnx_models
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hosts import dispose
+from hosts import make_host
+
+from flask_ailydian import current_ailydian
+from flask_ailydian.registration import Declared
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real photographs and models, which a stranger's checkout does not have."""
+    folder = Path(os.environ.get("AILYDIAN_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "models").is_dir():
+        pytest.skip("no real data here; set AILYDIAN_TEST_DATA to a folder that has it")
+    return folder
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> t.Iterator[t.Callable[..., Flask]]:
+    made: list[Flask] = []
+
+    def make(**config: t.Any) -> Flask:
+        folder = tmp_path / f"host{len(made)}"
+        folder.mkdir()
+        made.append(make_host(folder, **config))
+        return made[-1]
+
+    yield make
+    for app in made:
+        dispose(app)
+
+
+@pytest.fixture
+def app(make_app: t.Callable[..., Flask]) -> Flask:
+    """A host with the model `shapes` (three classes, 8x8 pixels) active."""
+    app = make_app()
+    with app.app_context():
+        declared = Declared(
+            labels=["circle", "square", "star"],
+            domain="civic",
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+        )
+        current_ailydian.registry.register(
+            onnx_models.classifier(labels=3, size=8), "shapes", "v1", declared, activate=True
+        )
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

@@ -1,0 +1,83 @@
+"""Imports point one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flask_ailydian
+
+PACKAGE = Path(flask_ailydian.__file__).parent
+
+# A room may import from rooms in lines above its own, and from itself.
+ORDER = [
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
+    {"access", "inputs", "engine", "tables"},
+    {"demo", "audit", "registration", "folders"},
+    {"registry"},
+    {"health", "inference"},
+    {"state", "trial"},
+    {"web"},
+    {"cli"},
+    {"extension"},
+    {"__init__"},
+]
+LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[int, list[str]]]:
+    """Return depth in functions and dotted path inside the package, for every import."""
+    package = ("flask_ailydian", *path.relative_to(PACKAGE).parent.parts)
+    found = []
+
+    def visit(node: ast.AST, depth: int) -> None:
+        for child in ast.iter_child_nodes(node):
+            deeper = depth + isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(child, ast.ImportFrom) and child.level:
+                base = [*package[: len(package) - child.level + 1]]
+                base += child.module.split(".") if child.module else []
+                for alias in child.names:
+                    target = base[1:] if len(base) > 1 else [alias.name]
+                    found.append((depth, target))
+            visit(child, deeper)
+
+    visit(ast.parse(path.read_text()), 0)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_import_only_from_lower_rooms(path: Path) -> None:
+    own = room_of(path)
+    for _, target in imports(path):
+        other = target[0]
+        assert other == own or LEVEL[other] < LEVEL[own], f"{own} imports {'.'.join(target)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_import_hides_in_a_function(path: Path) -> None:
+    hidden = [".".join(target) for depth, target in imports(path) if depth]
+    assert hidden == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_importing_the_package_starts_nothing_and_loads_no_runtime() -> None:
+    code = (
+        "import sys, threading, flask_ailydian\n"
+        "heavy = {'onnxruntime', 'onnx', 'torch', 'pydicom'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert threading.active_count() == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from databases import database
+from flask import Flask
+from hosts import dispose
+from hosts import make_host
+from hosts import NamedBase
+
+from flask_ailydian.tables import steps
+
+OURS = "pytorch_"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> t.Iterator[str]:
+    with database(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=[None, NamedBase], ids=["plain", "naming-convention"])
+def host(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> t.Iterator[Flask]:
+    # A declarative base keeps its tables for ever: each test takes a base of its own.
+    base = request.param
+    if base is not None:
+        convention = base.metadata.naming_convention
+        metadata = sa.MetaData(naming_convention=convention)
+        base = type("Base", (sa.orm.DeclarativeBase,), {"metadata": metadata})
+    app = make_host(tmp_path, database=url, base=base, create=False)
+    yield app
+    dispose(app)
+
+
+def test_steps_build_exactly_the_models_and_take_them_away(host: Flask) -> None:
+    db = host.extensions["sqlalchemy"]
+    with host.app_context(), db.engine.begin() as connection:
+        opts = {
+            "target_metadata": db.metadata,
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, kind, _: kind != "table" or name.startswith(OURS),
+            "include_object": lambda _, name, kind, *__: kind != "table" or name.startswith(OURS),
+        }
+        context = MigrationContext.configure(connection, opts=opts)
+        operations = Operations(context)
+        steps.run(operations, 0, steps.LATEST)
+        assert compare_metadata(context, db.metadata) == []
+        steps.run(operations, steps.LATEST, 0)
+        assert sa.inspect(connection).get_table_names() == []
+
+
+def test_a_name_has_one_active_version_at_most(host: Flask) -> None:
+    db = host.extensions["sqlalchemy"]
+    with host.app_context():
+        db.create_all()
+        table = host.extensions["ailydian"].tables.Model.__table__
+        row = {
+            "model_name": "m",
+            "model_type": "onnx",
+            "domain": "civic",
+            "task": "tensor",
+            "deployment_status": "active",
+        }
+        with db.engine.begin() as connection:
+            connection.execute(table.insert(), {**row, "model_version": "1"})
+            other = {**row, "model_version": "2", "deployment_status": "testing"}
+            connection.execute(table.insert(), other)
+        with pytest.raises(sa.exc.IntegrityError), db.engine.begin() as connection:
+            connection.execute(table.insert(), {**row, "model_version": "3"})

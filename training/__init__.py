@@ -1,0 +1,1 @@
+"""Trains the demo classifier, or a hospital's own, and writes it as ONNX."""
