@@ -67,7 +67,12 @@ def read_labels(text: str) -> list[str]:
         if not all(isinstance(label, str) for label in labels):
             raise ValidationFailed(fields={"labels": ["Every label must be a string."]})
         return t.cast(list[str], labels)
-    return [line.strip() for line in stripped.splitlines()]
+    lines = [line.strip() for line in stripped.splitlines()]
+    # Many published lists number their lines; the number is no part of the name.
+    numbered = [re.fullmatch(r"(\d+)[:,\s]\s*(\S.*)", line) for line in lines]
+    if all(match and int(match[1]) == i for i, match in enumerate(numbered)):
+        return [match[2] for match in numbered if match]
+    return lines
 
 
 @t.overload

@@ -59,13 +59,27 @@ def adder() -> bytes:
     return build([node], [value("a", ["n"]), value("b", ["n"])], [value("sum", ["n"])])
 
 
-def shouter() -> bytes:
-    """`text` strings [n] → `loud` strings [n]."""
-    node = helper.make_node("StringNormalizer", ["text"], ["loud"], case_change_action="UPPER")
+def text_classifier() -> bytes:
+    """`text` strings [n] → `scores` [n, 2]: the first class for "evet", else the second."""
+    nodes = [
+        helper.make_node(
+            "LabelEncoder",
+            ["text"],
+            ["found"],
+            domain="ai.onnx.ml",
+            keys_strings=["evet"],
+            values_floats=[2.0],
+            default_float=-2.0,
+        ),
+        helper.make_node("Unsqueeze", ["found", "last"], ["column"]),
+        helper.make_node("MatMul", ["column", "weights"], ["scores"]),
+    ]
     return build(
-        [node],
+        nodes,
         [value("text", ["n"], TensorProto.STRING)],
-        [value("loud", ["n"], TensorProto.STRING)],
+        [value("scores", ["n", 2])],
+        {"last": np.array([1]), "weights": np.array([[1.0, -1.0]], np.float32)},
+        opsets={"ai.onnx.ml": 3},
     )
 
 

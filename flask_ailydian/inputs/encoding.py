@@ -37,8 +37,11 @@ def decode_base64(text: str, *, max_bytes: int) -> tuple[bytes, str | None]:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise InvalidBase64("The text has characters or padding that base64 does not.") from error
+    if not data:
+        raise InvalidBase64("The base64 text is empty.")
+    # Bits that the padding hides would let two texts stand for the same bytes.
     if base64.b64encode(data[-(len(data) % 3 or 3) :]).decode() != text[-4:]:
-        raise InvalidBase64("The base64 text is not canonical, or empty.")
+        raise InvalidBase64("The base64 text is not canonical.")
     if len(data) > max_bytes:
         raise ImageTooLarge(f"At most {max_bytes} bytes are accepted.")
     return data, declared

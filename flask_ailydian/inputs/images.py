@@ -71,7 +71,7 @@ def _decode(
         if draft is not None and kind == "JPEG":
             _shrink_while_decoding(image, draft)
         image.load()
-        orientation = image.getexif().get(0x0112, 1) if apply_orientation else 1
+        orientation = _orientation(image) if apply_orientation else 1
         picture = to_rgb(image)
     if orientation in range(2, 9):
         exif = Image.Exif()
@@ -80,6 +80,14 @@ def _decode(
         picture = ImageOps.exif_transpose(picture)
     picture.info.clear()
     return picture
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation; metadata that cannot be read does not spoil a good picture."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:
+        return 1
 
 
 def _shrink_while_decoding(image: Image.Image, draft: tuple[int, int]) -> None:

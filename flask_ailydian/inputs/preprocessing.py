@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
+from ..errors import ImageTooLarge
 from ..errors import ValidationFailed
+from . import dicom
 from . import images
 
 Array = np.ndarray[t.Any, np.dtype[t.Any]]
@@ -115,6 +117,8 @@ def load(
 
     :raises AilydianError: with a status between 400 and 499.
     """
+    if declared == dicom.MEDIA_TYPE or dicom.is_dicom(data):
+        return to_tensor(_dicom(data, max_bytes, max_pixels), recipe)
     # A JPEG that lies on its side is scaled by the other side, so both get the larger.
     side = max(recipe.size)
     image = images.decode_image(
@@ -126,6 +130,12 @@ def load(
         apply_orientation=recipe.apply_orientation,
     )
     return to_tensor(image, recipe)
+
+
+def _dicom(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
+    if len(data) > max_bytes:
+        raise ImageTooLarge(f"At most {max_bytes} bytes are accepted.")
+    return dicom.decode_dicom(data, max_pixels=max_pixels)
 
 
 def to_tensor(image: Image.Image, recipe: ImagePreprocessing) -> Array:

@@ -22,6 +22,7 @@ from flask_ailydian.errors import ModelRefused
 from flask_ailydian.errors import ValidationFailed
 from flask_ailydian.folders import read_source
 from flask_ailydian.registration import Declared
+from flask_ailydian.registration import read_labels
 
 LABELS = ["circle", "square", "star"]
 
@@ -264,9 +265,38 @@ def test_a_tensor_model_takes_inputs(app: Flask, client: FlaskClient) -> None:
     assert client.post("/api/pytorch/inference", json=body).status_code == 422
 
 
+def test_a_text_model_takes_text(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        declared = Declared(labels=["evet", "değil"])
+        current_ailydian.registry.register(onnx_models.text_classifier(), "t", "1", declared)
+    for text, expected in (("evet", "evet"), ("hayır", "değil")):
+        body = {"model_name": "t", "text": text}
+        response = client.post("/api/pytorch/inference", json=body)
+        assert response.status_code == 200, response.text
+        assert response.json["prediction"] == expected
+    for text in ("", "  ", "\x07", "x" * 5000):
+        body = {"model_name": "t", "text": text}
+        assert client.post("/api/pytorch/inference", json=body).status_code == 422
+
+
 def test_an_error_never_has_a_machine_s_path(registry: t.Any) -> None:
     for data in (b"x" * 1000, onnx_models.classifier()[:-50]):
         try:
             registry.register(data, "m", "1", Declared())
         except AilydianError as error:
             assert "/" not in str(error) and "\\" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("kedi\nköpek\n", ["kedi", "köpek"]),
+        ("\ufeffkedi\r\nköpek", ["kedi", "köpek"]),
+        ('["a", "b c"]', ["a", "b c"]),
+        ("0  background\n1  tench, Tinca tinca\n", ["background", "tench, Tinca tinca"]),
+        ("0: a\n1: b", ["a", "b"]),
+        ("3 doors\n5 doors", ["3 doors", "5 doors"]),
+    ],
+)
+def test_labels_are_read_as_people_write_them(text: str, labels: list[str]) -> None:
+    assert read_labels(text) == labels
