@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -39,18 +40,29 @@ def revision(directory: str | None) -> None:
     if have >= LATEST:
         click.echo("The migrations are up to date.")
         return
-    written = _write(scripts, have)
+    adopted = have == 0 and any(map(_creates_tables, scripts.walk_revisions()))
+    written = _write(scripts, LATEST if adopted else have)
+    if adopted:
+        # `flask db migrate` saw our tables and wrote them down; they are the same tables.
+        click.echo("A migration of yours creates the tables already; this one only notes it.")
     click.echo(f"Wrote {Path(written.path).name}. Now run: flask db upgrade")
 
 
+def _creates_tables(script: t.Any) -> bool:
+    """Whether a migration makes our first table by itself."""
+    text = Path(script.path).read_text("utf-8", errors="replace")
+    return re.search(r"create_table\(\s*['\"]pytorch_models['\"]", text) is not None
+
+
 def _write(scripts: ScriptDirectory, have: int) -> t.Any:
+    same = have == LATEST
     script = scripts.generate_revision(
         rev_id(),
         f"ailydian schema {LATEST}",
         head="head",
         imports=f"\nailydian_schema = {LATEST}",
-        upgrades=BODY.format(start=have, stop=LATEST),
-        downgrades=BODY.format(start=LATEST, stop=have),
+        upgrades="pass" if same else BODY.format(start=have, stop=LATEST),
+        downgrades="pass" if same else BODY.format(start=LATEST, stop=have),
     )
     assert script is not None
     return script

@@ -30,13 +30,14 @@ models = sa.table("pytorch_models", *map(sa.column, ("model_name", "model_versio
 
 def upgrade():
     row = demo.row()
-    kinds = dict.fromkeys(MOMENTS, sa.DateTime())
+    kinds: dict[str, sa.types.TypeEngine] = {"file_bytes": sa.BigInteger(), "accuracy": sa.Float()}
+    kinds |= dict.fromkeys(MOMENTS, sa.DateTime())
     if context.is_offline_mode():
         # JSON cannot be written out as a literal; its text can.
         row |= {name: json.dumps(row[name], ensure_ascii=False) for name in JSON_COLUMNS}
     else:
         kinds |= dict.fromkeys(JSON_COLUMNS, sa.JSON())
-    columns = [sa.column(name, kinds.get(name)) for name in row]
+    columns = [sa.column(name, kinds.get(name, sa.String())) for name in row]
     op.bulk_insert(sa.table("pytorch_models", *columns), [row])
     if not context.is_offline_mode():
         demo.place(current_app.extensions["ailydian"].registry.folder)

@@ -40,7 +40,9 @@ class Dog(db.Model):
     owner_id = db.Column(db.ForeignKey(Owner.id), index=True)
 
 
-FlaskAilydian(app)
+# The host had a life before.
+if "BEFORE" not in os.environ:
+    FlaskAilydian(app)
 app.register_error_handler(404, lambda error: ("<h1>no such dog</h1>", 404))
 
 
