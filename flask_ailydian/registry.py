@@ -220,9 +220,11 @@ class Registry:
         return None
 
     def _probe(self, data: bytes) -> ModelReport:
+        seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
+        # Wall time is for machines that are busy with something else.
         limits = ProbeLimits(
-            wall_seconds=self._settings.probe_seconds,
-            cpu_seconds=self._settings.probe_seconds,
+            wall_seconds=10 + 3 * seconds,
+            cpu_seconds=seconds,
             memory_bytes=self._settings.probe_memory_bytes,
         )
         return probe(data, limits=limits)

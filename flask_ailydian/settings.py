@@ -59,7 +59,10 @@ class Settings:
         0, "Threads that one model run may use; 0: one per core.", low=0, high=1024
     )
     probe_seconds: float = option(
-        60.0, "How long a model may take to be tried before it is accepted.", low=1, high=3600
+        0.0,
+        "Processor seconds that trying a new model may take; 0: 2, and 1 more for each 25 MB.",
+        low=0,
+        high=3600,
     )
     probe_memory_bytes: int = option(
         4 * 2**30, "How much memory a model may take while it is tried.", low=2**26, high=2**44

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -41,7 +42,7 @@ def _limit(request: dict[str, t.Any]) -> None:
     if os.name != "posix":
         return
     resource = importlib.import_module("resource")
-    cpu = max(1, int(request["cpu"]))
+    cpu = math.ceil(request["cpu"])
     for name, value in (
         ("RLIMIT_CORE", 0),
         ("RLIMIT_FSIZE", 0),

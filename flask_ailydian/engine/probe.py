@@ -165,7 +165,9 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _meaning(code: int) -> str:
     if -code in (getattr(signal, "SIGXCPU", None), signal.SIGKILL if os.name == "posix" else None):
-        return "The model took more time or memory than it may when it was tried."
+        return (
+            "The model took longer or more memory than it may; AILYDIAN_PROBE_SECONDS allows more."
+        )
     if code < 0:
         return "The model crashed the process that tried it."
     return "The model took more memory than it may, or broke the process that tried it."

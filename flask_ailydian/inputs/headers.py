@@ -44,6 +44,9 @@ _OTHERS = (
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Real progressive files have at most 14 scans; each one costs a pass over the picture.
 MAX_SCANS = 64
+#: The tags that list where the strips and tiles of a TIFF file lie, and how many there may be:
+#: a list of millions takes seconds to read, whatever the size of the picture.
+_PIECES, MAX_PIECES = frozenset({273, 279, 324, 325}), 100_000
 
 
 def sniff(data: bytes) -> str:
@@ -137,6 +140,9 @@ def _tiff(data: bytes) -> tuple[int, int]:
     for i in range(count):
         entry = place + 2 + 12 * i
         tag, kind = struct.unpack_from(order + "HH", data, entry)
+        (length,) = struct.unpack_from(order + "I", data, entry + 4)
+        if tag in _PIECES and length > MAX_PIECES:
+            raise InvalidImage(f"The TIFF file has more than {MAX_PIECES} strips or tiles.")
         if tag in (256, 257) and kind in (3, 4):
             (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
             found[tag] = value

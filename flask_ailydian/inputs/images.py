@@ -116,9 +116,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if mode in ("P", "1", "L", "RGB") and "transparency" not in image.info:
         return image.convert("RGB") if mode != "RGB" else image.copy()
     if mode in ("P", "PA", "LA", "La", "RGBA", "RGBa", "L", "RGB", "1"):
-        straight = image.convert("RGBA")
-        white = Image.new("RGBA", straight.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, straight).convert("RGB")
+        straight = image if mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", straight.size, (255, 255, 255))
+        white.paste(straight.convert("RGB"), mask=straight.getchannel("A"))
+        return white
     if mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
         return image.convert("RGB")
     raise InvalidImage("The image's colours are of a kind that is not accepted.")

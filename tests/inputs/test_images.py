@@ -206,6 +206,14 @@ def test_a_jpeg_of_hundreds_of_scans_is_refused_unread() -> None:
     decode(data)
 
 
+def test_a_tiff_of_millions_of_strips_is_refused_unread() -> None:
+    tags = [(256, 1, 60), (257, 1, 60), (273, 2_000_000, 200), (279, 2_000_000, 200)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, count, value in tags)
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4 + 8_000_200)
+    with pytest.raises(InvalidImage, match="strips"):
+        decode(data)
+
+
 def test_the_host_s_pillow_is_left_as_it_was() -> None:
     before = Image.MAX_IMAGE_PIXELS
     decode(encoded())

@@ -300,3 +300,10 @@ def test_an_error_never_has_a_machine_s_path(registry: t.Any) -> None:
 )
 def test_labels_are_read_as_people_write_them(text: str, labels: list[str]) -> None:
     assert read_labels(text) == labels
+
+
+def test_a_model_that_never_ends_is_refused_soon_and_may_be_given_more_time(
+    registry: t.Any,
+) -> None:
+    with pytest.raises(ModelRefused, match="AILYDIAN_PROBE_SECONDS"):
+        registry.register(onnx_models.endless(), "m", "1", Declared())
