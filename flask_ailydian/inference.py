@@ -20,7 +20,9 @@ from .audit.ledger import Ledger
 from .audit.ledger import Reply
 from .clock import new_id
 from .clock import now
+from .engine.explain import occlusion
 from .engine.postprocess import probabilities
+from .engine.sessions import Engine
 from .engine.sessions import SessionPool
 from .errors import AilydianError
 from .errors import InternalError
@@ -32,6 +34,8 @@ from .inputs import text as texts
 from .registry import ModelRecord
 from .registry import Registry
 from .settings import Settings
+
+Array = np.ndarray[t.Any, np.dtype[t.Any]]
 
 log = logging.getLogger("flask_ailydian")
 
@@ -51,6 +55,7 @@ class Given:
     model_version: str | None = None
     user_id: str | None = None
     top_k: int | None = None
+    explain: bool = False
 
 
 class Inference:
@@ -139,7 +144,13 @@ class Inference:
             "domain": model.domain,
             "status": model.status,
         }
-        body |= _read(model, outputs, given.top_k, row)
+        chances = _chances(model, outputs)
+        if chances is None:
+            body["outputs"] = {name: _plain(array) for name, array in outputs.items()}
+        else:
+            body |= _shown(model, chances, given.top_k, row)
+        if given.explain:
+            body["explanation"] = self._explain(model, engine, arrays, chances, deadline)
         body["performance"] = {
             "preprocessing_ms": round((prepared - started) * 1000, 3),
             "inference_ms": round((ran - prepared) * 1000, 3),
@@ -147,7 +158,7 @@ class Inference:
         }
         return body
 
-    def _prepare(self, given: Given, model: ModelRecord) -> dict[str, np.ndarray[t.Any, t.Any]]:
+    def _prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
         wanted = {"image-classification": "image", "text-classification": "text"}
         member = wanted.get(model.task, "inputs")
         value = getattr(given, member)
@@ -172,6 +183,28 @@ class Inference:
             value, model.inputs, max_elements=self._settings.max_tensor_elements
         )
 
+    def _explain(
+        self,
+        model: ModelRecord,
+        engine: Engine,
+        arrays: dict[str, Array],
+        chances: Array | None,
+        deadline: float,
+    ) -> dict[str, t.Any]:
+        if chances is None or model.preprocessing is None:
+            message = "Only classifications of images can be explained."
+            raise ValidationFailed(message, fields={"explain": [message]})
+        best = int(np.argmax(chances))
+        ((name, tensor),) = arrays.items()
+
+        def score(covered: Array) -> float:
+            found = _chances(model, engine.run({name: covered}, deadline=deadline))
+            assert found is not None
+            return float(found[best])
+
+        grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
+        return {"method": "occlusion", "class": _labels(model, chances)[best], "grid": grid}
+
 
 def _raw(given: Given) -> tuple[str, bytes]:
     """Return the one input as its kind and the bytes that are fingerprinted."""
@@ -186,22 +219,28 @@ def _raw(given: Given) -> tuple[str, bytes]:
     return "inputs", json.dumps(given.inputs, sort_keys=True, allow_nan=False).encode()
 
 
-def _read(
-    model: ModelRecord,
-    outputs: dict[str, np.ndarray[t.Any, t.Any]],
-    top_k: int | None,
-    row: dict[str, t.Any],
-) -> dict[str, t.Any]:
-    """Turn a model's outputs into the members of the answer, and fill the row."""
+def _chances(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
+    """Return the probabilities of the one input by class, or ``None`` where there are none."""
     scores = next((x for x in outputs.values() if _floats(x)), None)
     if (model.task == "tensor" and not model.labels) or scores is None:
-        return {"outputs": {name: _plain(array) for name, array in outputs.items()}}
+        return None
     if scores.ndim > 1 and scores.shape[0] != 1:
         raise ModelFailed("The model did not give one answer to one input.")
     chances = probabilities(scores.reshape(-1), already=model.report.ends_in_probabilities)
-    labels = model.labels or tuple(f"class_{i}" for i in range(chances.size))
-    if len(labels) != chances.size:
+    if model.labels and len(model.labels) != chances.size:
         raise ModelFailed("The model gave another number of classes than it has labels.")
+    return chances
+
+
+def _labels(model: ModelRecord, chances: Array) -> tuple[str, ...]:
+    return model.labels or tuple(f"class_{i}" for i in range(chances.size))
+
+
+def _shown(
+    model: ModelRecord, chances: Array, top_k: int | None, row: dict[str, t.Any]
+) -> dict[str, t.Any]:
+    """Return the members of the answer that say what was predicted, and fill the row."""
+    labels = _labels(model, chances)
     best = np.argsort(-chances, kind="stable")
     shown = np.sort(best[:top_k]) if top_k else range(chances.size)
     kept = np.sort(best[:RECORDED_CLASSES])

@@ -43,6 +43,7 @@ class State:
         model_version: str | None = None,
         user_id: str | None = None,
         top_k: int | None = None,
+        explain: bool = False,
     ) -> dict[str, t.Any]:
         """Answer one input in process, recorded like any other answer.
 
@@ -57,6 +58,7 @@ class State:
             model_version=model_version,
             user_id=user_id,
             top_k=top_k,
+            explain=explain,
         )
         return self.inference.answer(lambda: given)
 

@@ -41,8 +41,10 @@ class Grey(nn.Module):
         return torch.cat([whole, local], dim=1)
 
     def _blur(self, image: Tensor) -> Tensor:
-        half = self.window // 2
-        return F.avg_pool2d(image, self.window, 1, half, count_include_pad=False)
+        # Rows, then columns: the same mean as one square window, at a fifteenth of its cost.
+        window, half = self.window, self.window // 2
+        rows = F.avg_pool2d(image, (1, window), 1, (0, half), count_include_pad=False)
+        return F.avg_pool2d(rows, (window, 1), 1, (half, 0), count_include_pad=False)
 
 
 class Squeeze(nn.Module):

@@ -32,6 +32,11 @@ ERRORS = {
     503: "Busy or not available; `Retry-After` says when to come again.",
     504: "The deadline passed.",
 }
+SIMPLE: dict[type, str] = {
+    ma.fields.Boolean: "boolean",
+    ma.fields.Float: "number",
+    ma.fields.Integer: "integer",
+}
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -117,6 +122,7 @@ def _inference_body() -> dict[str, t.Any]:
             "model_version": {"type": "string"},
             "user_id": {"type": "string"},
             "top_k": {"type": "integer"},
+            "explain": {"type": "boolean"},
             "text": {"type": "string"},
         },
     }
@@ -140,7 +146,7 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
             "name": name,
             "in": "query",
             "description": f"{field.metadata['description']} For raw bodies.",
-            "schema": {"type": "integer" if isinstance(field, ma.fields.Integer) else "string"},
+            "schema": {"type": SIMPLE.get(type(field), "string")},
         }
         for name, field in InferenceFields().fields.items()
     ]
@@ -150,8 +156,7 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
 def _upload_body() -> dict[str, t.Any]:
     properties: dict[str, t.Any] = {"file": BINARY}
     for name, field in ModelUpload().fields.items():
-        kind = {ma.fields.Float: "number", ma.fields.Boolean: "boolean"}.get(type(field), "string")
-        properties[name] = {"type": kind}
+        properties[name] = {"type": SIMPLE.get(type(field), "string")}
         if "description" in field.metadata:
             properties[name]["description"] = field.metadata["description"]
     schema = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,15 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> list[tuple[int, list[str]]]:
-    """Return depth in functions and dotted path inside the package, for every import."""
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path, *, whole: bool = False) -> list[tuple[int, list[str]]]:
+    """Return depth in functions and path inside the package of every import.
+
+    *whole* adds what is imported to where it is imported from.
+    """
     package = ("flask_ailydian", *path.relative_to(PACKAGE).parent.parts)
     found = []
 
@@ -47,7 +55,7 @@ def imports(path: Path) -> list[tuple[int, list[str]]]:
                 base += child.module.split(".") if child.module else []
                 for alias in child.names:
                     target = base[1:] if len(base) > 1 else [alias.name]
-                    found.append((depth, target))
+                    found.append((depth, [*base[1:], alias.name] if whole else target))
             visit(child, deeper)
 
     visit(ast.parse(path.read_text()), 0)
@@ -81,3 +89,16 @@ def test_importing_the_package_starts_nothing_and_loads_no_runtime() -> None:
         "assert threading.active_count() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_no_two_modules_need_each_other() -> None:
+    names = {module_name(path) for path in MODULES}
+    graph = {}
+    for path in MODULES:
+        needed = set()
+        for _, target in imports(path, whole=True):
+            name = ".".join(target)
+            needed.add(name if name in names else name.rpartition(".")[0])
+        graph[module_name(path)] = {name for name in needed if name in names}
+    # Raises CycleError, naming the modules, when there is a cycle.
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(names)

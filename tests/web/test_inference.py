@@ -181,6 +181,16 @@ def test_top_k_lists_the_most_probable_in_label_order(client: FlaskClient) -> No
     assert list(some) == [label for label in LABELS if label in best]
 
 
+def test_an_answer_is_explained_part_by_part(client: FlaskClient) -> None:
+    body = ask(client, image=data_uri(encoded()), explain=True).json
+    assert body["explanation"]["method"] == "occlusion"
+    assert body["explanation"]["class"] == body["prediction"]
+    grid = body["explanation"]["grid"]
+    assert [len(line) for line in grid] == [7] * 7
+    assert any(abs(drop) > 1e-6 for line in grid for drop in line)
+    assert "explanation" not in ask(client, image=data_uri(encoded())).json
+
+
 # The three forms
 
 

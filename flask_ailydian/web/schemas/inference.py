@@ -25,6 +25,9 @@ class InferenceFields(ma.Schema):
         validate=validate.Range(1, 100_000),
         metadata=described("How many of the most probable classes are listed."),
     )
+    explain = fields.Boolean(
+        metadata=described("Also say which parts of the image the answer hangs on; takes 50 runs.")
+    )
 
 
 class InferenceRequest(InferenceFields):
@@ -65,6 +68,18 @@ class Performance(ma.Schema):
     total_ms = fields.Float(required=True)
 
 
+class Explanation(ma.Schema):
+    """Which parts of an image speak for its class."""
+
+    method = fields.String(required=True, metadata=described("`occlusion`."))
+    class_ = fields.String(required=True, data_key="class")
+    grid = fields.List(
+        fields.List(fields.Float()),
+        required=True,
+        metadata=described("From top to bottom: by how much covering the part lowers the class."),
+    )
+
+
 class InferenceResponse(ma.Schema):
     """A prediction."""
 
@@ -78,5 +93,6 @@ class InferenceResponse(ma.Schema):
         values=fields.Nested(Chance),
         metadata=described("By class, in the model's label order."),
     )
+    explanation = fields.Nested(Explanation)
     outputs = fields.Dict(metadata=described("The outputs of a model without classes."))
     performance = fields.Nested(Performance, required=True)
