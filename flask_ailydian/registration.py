@@ -114,6 +114,9 @@ def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
     description = declared.description
     if description is None:
         description = own.get("description")
+    if description is not None and "\0" in description:
+        # PostgreSQL cannot hold it.
+        raise ValidationFailed(fields={"description": ["No NUL characters."]})
     return {
         "domain": domain,
         "task": _task(report, declared, own),

@@ -76,9 +76,6 @@ class Settings:
     trusted_origins: tuple[str, ...] = option(
         (), "Other origins whose pages may send state-changing requests with cookies."
     )
-    audit_timeout_seconds: float = option(
-        5.0, "How long an answer waits for its audit row before it is refused.", low=0.1, high=600
-    )
 
     @classmethod
     def from_config(cls, config: t.Mapping[str, t.Any]) -> Settings:

@@ -11,6 +11,7 @@ import os
 import typing as t
 import warnings
 
+from ..errors import BackendUnavailable
 from . import telemetry
 
 #: ONNX Runtime's names of the types of tensors, and NumPy's.
@@ -31,9 +32,25 @@ DTYPES = {
 }
 
 
-@functools.cache
+_state = {"pid": 0}
+
+
 def load() -> t.Any:
-    """Import ONNX Runtime, silenced."""
+    """Import ONNX Runtime, silenced.
+
+    :raises BackendUnavailable: in a child of a process that used it: it would hang there.
+    """
+    if _state["pid"] not in (0, os.getpid()):
+        raise BackendUnavailable(
+            "A model was loaded before this process was forked, which ONNX Runtime does not "
+            "survive; load models in the workers only."
+        )
+    _state["pid"] = os.getpid()
+    return _import()
+
+
+@functools.cache
+def _import() -> t.Any:
     os.environ[telemetry.SWITCH] = "1"
     if telemetry.imported_too_early():
         warnings.warn(
@@ -41,7 +58,7 @@ def load() -> t.Any:
             "it may write to the home folder and send usage data. Set the variable in the "
             "environment, or import flask_ailydian first.",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return importlib.import_module("onnxruntime")
 

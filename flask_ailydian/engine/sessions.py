@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import typing as t
+import weakref
 
 import numpy as np
 
@@ -113,9 +114,9 @@ class SessionPool:
     def __init__(self, *, threads: int = 0) -> None:
         self._threads = threads
         self._start_anew()
+        _pools.add(self)
 
     def _start_anew(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._engines: dict[str, OnnxEngine] = {}
@@ -126,10 +127,6 @@ class SessionPool:
 
         :raises BackendUnavailable: when the bytes do not have the digest.
         """
-        if self._pid != os.getpid():
-            # What the parent had is leaked on purpose: closing it would wait for its threads.
-            _left_to_the_parent.append(self._engines)
-            self._start_anew()
         engine = self._engines.get(digest)
         if engine is not None:
             return engine
@@ -151,11 +148,23 @@ class SessionPool:
 
     def loaded(self) -> list[str]:
         """Return the digests of the engines at hand."""
-        return list(self._engines) if self._pid == os.getpid() else []
+        return list(self._engines)
 
     def clear(self) -> None:
         """Forget every engine."""
         self._engines.clear()
 
 
-_left_to_the_parent: list[t.Any] = []
+_pools: weakref.WeakSet[SessionPool] = weakref.WeakSet()
+_left_to_the_parent: list[dict[str, OnnxEngine]] = []
+
+
+def _after_fork() -> None:
+    for pool in _pools:
+        # What the parent had is leaked on purpose: closing it would wait for its threads.
+        _left_to_the_parent.append(pool._engines)
+        pool._start_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -146,6 +146,8 @@ def read_body(limit: int, refuse: type[errors.AilydianError] = errors.BodyTooLar
     A chunked body has no length to check beforehand, and Werkzeug cuts it at its own limit
     without a word; one byte more than allowed is read to tell the two apart.
     """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise errors.UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     if request.content_length is not None and request.content_length > limit:
         raise refuse(f"At most {limit} bytes are accepted.")
     request.max_content_length = limit + 1

@@ -115,8 +115,23 @@ assert os.waitpid(pid, 0)[1] == 0
 """
 
 
-@pytest.mark.parametrize("before", ["", "flask_ailydian.current_ailydian"])
-def test_a_forked_worker_makes_its_own_sessions(before: str) -> None:
+def test_a_forked_worker_makes_its_own_sessions() -> None:
+    code = FORKED.format(tests=str(Path(__file__).parents[1]), before="")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_worker_forked_too_late_says_so_and_does_not_hang() -> None:
+    before = """
+use()
+if os.fork() == 0:
+    try:
+        use()
+    except flask_ailydian.errors.BackendUnavailable as error:
+        os._exit(0 if "before this process was forked" in str(error) else 1)
+    os._exit(2)
+assert os.wait()[1] == 0
+os._exit(0)
+"""
     code = FORKED.format(tests=str(Path(__file__).parents[1]), before=before)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

@@ -123,6 +123,12 @@ def test_another_content_type_is_not_supported(client: FlaskClient) -> None:
     assert (response.status_code, response.json["error"]) == (415, "unsupported_media_type")
 
 
+def test_compressed_bodies_are_not_supported(client: FlaskClient) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    response = client.post(URL, data=b"\x1f\x8b", content_type="application/json", headers=headers)
+    assert (response.status_code, response.json["error"]) == (415, "unsupported_media_type")
+
+
 # Response format, classification
 
 
