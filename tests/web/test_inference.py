@@ -383,3 +383,18 @@ def test_a_failure_of_the_request_is_repeated_as_it_was(app: Flask, client: Flas
     assert (second.status_code, second.json) == (404, first.json)
     assert second.mimetype == "application/problem+json"
     assert len(logs(app)) == 1
+
+
+def test_dicom_is_taken_in_every_form(client: FlaskClient) -> None:
+    pytest.importorskip("pydicom", reason='no pydicom here; pip install -e ".[dicom]"')
+    from inputs.test_dicom import dicom
+
+    data = dicom()
+    answers = [
+        client.post(f"{URL}?model_name=shapes", data=data, content_type="application/dicom"),
+        ask(client, image=data_uri(data, "application/dicom")),
+        client.post(URL, data={"model_name": "shapes", "image": (io.BytesIO(data), "x.dcm")}),
+    ]
+    assert [r.status_code for r in answers] == [200, 200, 200], [r.text for r in answers]
+    bad = client.post(f"{URL}?model_name=shapes", data=b"x", content_type="application/dicom")
+    assert (bad.status_code, bad.json["error"]) == (400, "invalid_dicom")
