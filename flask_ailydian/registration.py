@@ -10,7 +10,6 @@ import typing as t
 from . import sanitize
 from .engine.probe import ModelReport
 from .engine.signature import TensorSpec
-from .errors import AilydianError
 from .errors import ModelRefused
 from .errors import ValidationFailed
 from .inputs.preprocessing import ImagePreprocessing
@@ -238,10 +237,3 @@ def _distinct(labels: list[str]) -> list[str]:
         taken.add(name)
         result.append(name)
     return result
-
-
-def refuse(error: AilydianError) -> str:
-    """Return an error as one sentence, with its fields."""
-    parts = [error.detail or error.title]
-    parts += [f"{field}: {' '.join(map(str, m))}" for field, m in (error.fields or {}).items()]
-    return " ".join(parts)

@@ -23,11 +23,6 @@ class Fingerprint:
         self._key = key.encode() if key else None
         self._file = folder / KEY_FILE
 
-    @property
-    def configured(self) -> bool:
-        """Whether the key came from the settings."""
-        return self._key is not None and not self._file.exists()
-
     def of(self, kind: str, data: bytes) -> str:
         """Return the fingerprint of *data* as 64 hexadecimal digits."""
         if self._key is None:
