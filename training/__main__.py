@@ -71,6 +71,13 @@ def main() -> None:
             report(truth, logits, labels, exclusive)
             heat, offset = calibrate.fit(truth.argmax(axis=1), logits)
             slope = 1 / heat
+            unseen = calibrate.on_unseen_halves(
+                truth.argmax(axis=1), logits, [e.patient for e in judged]
+            )
+            print(
+                "calibrated on half of the patients, judged on the others: accuracy "
+                f"{unseen[0].mean():.4f} (sd {unseen[0].std():.4f}), ECE {unseen[1].mean():.4f}"
+            )
             logits = logits * slope + offset
             print(f"calibrated on the same images: temperature {heat:.3f}, offsets {offset}")
         served = export.Served(network, slope, offset, exclusive=exclusive)

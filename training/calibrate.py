@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import measures
 from .measures import Floats
 from .measures import Integers
 from .measures import softmax
@@ -24,3 +25,29 @@ def fit(truth: Integers, logits: Floats, *, steps: int = 4000) -> tuple[float, F
         slope -= 0.05 * float((gap * logits).sum())
         offset -= 0.2 * (gap.sum(axis=0) + 0.02 * offset)
     return 1 / max(slope, 1e-3), offset
+
+
+def on_unseen_halves(
+    truth: Integers, logits: Floats, patients: list[str], *, rounds: int = 100
+) -> tuple[Floats, Floats]:
+    """Return accuracy and calibration error, each time fitted on half of the patients.
+
+    The figures are of the other half, so that no picture of a patient is on both sides.
+    """
+    chance = np.random.default_rng(0)
+    names = np.array(sorted(set(patients)))
+    found = []
+    for _ in range(rounds):
+        chosen = set(chance.permutation(names)[: len(names) // 2].tolist())
+        first = np.array([patient in chosen for patient in patients])
+        for fitted in (first, ~first):
+            heat, offset = fit(truth[fitted], logits[fitted], steps=1000)
+            chances = softmax(logits[~fitted] / heat + offset)
+            found.append(
+                (
+                    measures.accuracy(truth[~fitted], chances),
+                    measures.calibration_error(truth[~fitted], chances),
+                )
+            )
+    accuracies, errors = np.array(found).T
+    return accuracies, errors

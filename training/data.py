@@ -19,21 +19,23 @@ UNCERTAIN = {"zeros": 0.0, "ones": 1.0, "ignore": np.nan}
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One image file, its targets (NaN: not known) and the split of its patient."""
+    """One image file, its targets (NaN: not known), its patient and the patient's split."""
 
     path: Path
     targets: tuple[float, ...]
     split: str
+    patient: str = ""
 
 
 def read_classes(folder: Path) -> list[Example]:
-    """Read ``labels.csv`` (file, cls, split): one class for each image."""
+    """Read ``labels.csv`` (file, cls, split, patient): one class for each image."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         return [
             Example(
                 folder / row["file"],
                 tuple(float(row["cls"] == name) for name in CLASSES),
                 row["split"],
+                row.get("patient") or row["file"],
             )
             for row in csv.DictReader(file)
         ]

@@ -1,4 +1,4 @@
-"""The demo network: a few small residual members that read a grey image."""
+"""The demo network: small, residual, and it reads a grey image."""
 
 from __future__ import annotations
 
