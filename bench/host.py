@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from pathlib import Path
 
 import click
 import sqlalchemy as sa
@@ -37,6 +38,16 @@ def create_app() -> Flask:
     def create_tables() -> None:
         db.create_all()
         click.echo("Made the tables.")
+
+    @app.cli.command("add-folder")
+    @click.argument("folder", type=click.Path(path_type=Path))
+    def add_folder(folder: Path) -> None:
+        for file in sorted(folder.glob("*.onnx")):
+            words = ["ailydian", "models", "add", str(file), "--name", file.stem, "--version", "v1"]
+            words += ["--task", "image-classification", "--size", "224", "--activate"]
+            done = app.test_cli_runner().invoke(args=words)
+            if done.exit_code:
+                raise click.ClickException(done.output)
 
     return app
 

@@ -27,9 +27,20 @@ class Answer:
     at: float
 
 
-def request(path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
-    """Return a POST of a JPEG as it goes over the wire."""
-    lines = {"Host": "127.0.0.1", "Content-Type": "image/jpeg", "Content-Length": str(len(body))}
+def request(
+    path: str, body: bytes, headers: dict[str, str] | None = None, *, multipart: bool = False
+) -> bytes:
+    """Return a POST of a JPEG as it goes over the wire.
+
+    :param multipart: Send a form with the JPEG as its member ``image``, not the JPEG itself.
+    """
+    kind = "image/jpeg"
+    if multipart:
+        edge, kind = "photograph", "multipart/form-data; boundary=photograph"
+        named = 'Content-Disposition: form-data; name="image"; filename="photo.jpg"'
+        head = f"--{edge}\r\n{named}\r\nContent-Type: image/jpeg\r\n\r\n"
+        body = head.encode() + body + f"\r\n--{edge}--\r\n".encode()
+    lines = {"Host": "127.0.0.1", "Content-Type": kind, "Content-Length": str(len(body))}
     lines |= headers or {}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body

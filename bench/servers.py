@@ -34,9 +34,13 @@ class Server:
     path: str
     work: Path
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: Whether it wants the JPEG in a form, and not as the body.
+    multipart: bool = False
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    #: Seconds from the start to the first answer of any kind.
+    listened: float = 0.0
 
     def start(self) -> None:
         """Start the process; it need not listen yet."""
@@ -64,22 +68,46 @@ class Server:
                 start_new_session=True,
             )
 
+    def wire(self, photo: bytes) -> bytes:
+        """Return the request that asks this server about a photograph."""
+        return load.request(self.path, photo, multipart=self.multipart)
+
+    def listen(self, *, seconds: float = 60) -> None:
+        """Wait until the server answers anything at all.
+
+        :raises RuntimeError: when it does not in time.
+        """
+        until = time.monotonic() + seconds
+        wire = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        while time.monotonic() < until and self.running:
+            try:
+                answer = load.Connection(self.port).ask(wire)
+                self.listened = answer.at - self.started
+                return
+            except OSError:
+                time.sleep(0.01)
+        self._give_up("it did not listen")
+
     def wait(self, body: bytes, *, seconds: float = 60) -> load.Answer:
         """Return the first good answer to *body*.
 
-        :raises RuntimeError: when there is none in time; it says where the log is.
+        :raises RuntimeError: when there is none in time; it quotes the end of the log.
         """
+        self.listen(seconds=seconds)
         until = time.monotonic() + seconds
-        found = "it did not listen"
+        found = "it gave no answer"
         while time.monotonic() < until and self.running:
             try:
-                answer = load.Connection(self.port).ask(load.request(self.path, body))
+                answer = load.Connection(self.port).ask(self.wire(body))
                 if answer.status == 200:
                     return answer
                 found = f"it answered {answer.status}: {answer.body[:300]!r}"
             except OSError:
                 pass
             time.sleep(0.02)
+        self._give_up(found)
+
+    def _give_up(self, found: str) -> t.NoReturn:
         log = self.work / f"{self.name}.log"
         tail = log.read_text(errors="replace")[-2000:]
         self.stop()

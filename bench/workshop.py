@@ -12,7 +12,6 @@ import sys
 import typing as t
 from pathlib import Path
 
-from . import load
 from . import models
 from . import photos
 from . import resnet50
@@ -56,10 +55,9 @@ class Bench:
         """Return where a model's file lies."""
         return self.work / f"{name}.onnx"
 
-    def wires(self, path: str, **headers: str) -> list[bytes]:
-        """Return the requests that post the photographs to *path*."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return [load.request(path, photo, named) for photo in self.photos]
+    def wires(self, server: Server) -> list[bytes]:
+        """Return the requests that ask *server* about the photographs."""
+        return [server.wire(photo) for photo in self.photos]
 
     def _photos(self, count: int) -> list[bytes]:
         folder = self.work / "photos"
