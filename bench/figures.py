@@ -71,17 +71,21 @@ def difference(above: Figure, below: Figure) -> Figure:
     return found
 
 
+#: A comparison, as ``("<=", 1.03)``.
+Reach = tuple[t.Literal["<=", ">=", "<"], float]
+
+
 @dataclasses.dataclass
 class Row:
     """One row of the table.
 
-    :param reach: The bound, as a comparison: ``("<=", 1.03)``; none for what is only told.
+    :param reach: What the median must be; none for what is only told.
     """
 
     line: str
     what: str
     figure: Figure
-    reach: tuple[t.Literal["<=", ">=", "<"], float] | None = None
+    reach: Reach | None = None
     note: str = ""
 
     @property

@@ -1,7 +1,8 @@
 """A host app as a stranger would write it: its own database, and the package beside it.
 
 ``BENCH_FOLDER`` holds the database and the models. ``BENCH_AUDIT=off`` takes the audit away, to
-see what it costs: its ledger then records nothing, which no deployment can ask for.
+see what it costs: inputs then get no fingerprint and answers no row. No setting of the package
+does that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_ailydian import FlaskAilydian
+from flask_ailydian.audit.fingerprint import Fingerprint
 from flask_ailydian.audit.ledger import Ledger
 
 
@@ -32,7 +34,8 @@ def create_app() -> Flask:
     with app.app_context():
         sa.event.listen(db.engine, "connect", _durable)
     if os.environ.get("BENCH_AUDIT") == "off":
-        Ledger.record = _record_nothing  # type: ignore[method-assign]
+        Ledger.record = _nothing  # type: ignore[method-assign]
+        Fingerprint.of = _nothing  # type: ignore[assignment,method-assign]
 
     @app.cli.command("create-tables")
     def create_tables() -> None:
@@ -60,5 +63,5 @@ def _durable(connection: t.Any, _: object) -> None:
     cursor.close()
 
 
-def _record_nothing(*_: object, **__: object) -> None:
+def _nothing(*_: object, **__: object) -> None:
     pass

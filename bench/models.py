@@ -34,7 +34,7 @@ def small(classes: int = 10, seed: int = 1) -> bytes:
     }
     nodes = []
     x = "input"
-    for i, (kernel, stride) in enumerate(((7, 4), (3, 2), (3, 2)), 1):
+    for i, (kernel, stride) in enumerate(((7, 2), (3, 2), (3, 2)), 1):
         pads = [kernel // 2] * 4
         nodes.append(
             helper.make_node("Conv", [x, f"w{i}"], [f"c{i}"], strides=[stride] * 2, pads=pads)

@@ -39,7 +39,7 @@ def _photo(rng: np.random.Generator) -> Array:
         colour = rng.normal(0, 0.8, size=3)
         picture[inside] = 0.6 * np.roll(picture, int(width / 3), axis=1)[inside] + colour
     picture = 118 + 52 * picture + rng.normal(0, 2.0, size=(height, width, 1))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return t.cast(Array, np.clip(picture, 0, 255).astype(np.uint8))
 
 
 def _texture(rng: np.random.Generator, height: int, width: int) -> Array:

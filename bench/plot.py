@@ -60,7 +60,7 @@ def _panel(
         y += GAP
     x = LEFT + floor * scale
     parts.append(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="24" y2="{y}" stroke="#c53030" stroke-dasharray="4 3"/>'
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="24" y2="{y}" stroke="#c53030"/>'
         f'<text class="s" x="{x:.1f}" y="{y + 14}" text-anchor="middle">floor {floor:.1f}</text>'
     )
     return "".join(parts)

@@ -39,9 +39,6 @@ class Bench:
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         self.photos = self._photos(4 if self.quick else 32)
-        for name, build in MODELS.items():
-            if not self.model(name).exists():
-                self._write(self.model(name), build())
 
     def seconds(self, full: float) -> float:
         """Return how long to measure something that takes *full* seconds in a whole run."""
@@ -52,8 +49,11 @@ class Bench:
         return max(full // 10, 4) if self.quick else full
 
     def model(self, name: str) -> Path:
-        """Return where a model's file lies."""
-        return self.work / f"{name}.onnx"
+        """Return where a model's file lies, built when it was not there."""
+        file = self.work / f"{name}.onnx"
+        if not file.exists():
+            self._write(file, MODELS[name]())
+        return file
 
     def wires(self, server: Server) -> list[bytes]:
         """Return the requests that ask *server* about the photographs."""

@@ -38,7 +38,9 @@ def measure(bench: Bench) -> list[Row]:
         Row("burst", "refused with 503 or 504", found["refused"]),
         Row("burst", "slowest 503, s", found["late"]),
         Row("burst", "refused without Retry-After", found["bare"], ("<=", 0)),
-        Row("burst", "wrong answers, other statuses, broken connections", found["wrong"], ("<=", 0)),
+        Row(
+            "burst", "wrong answers, other statuses, broken connections", found["wrong"], ("<=", 0)
+        ),
         Row("burst", "answers without an audit row, or rows without", found["lost"], ("<=", 0)),
     ]
 

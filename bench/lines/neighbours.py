@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import load
 from .. import rivals
 from ..figures import Figure
+from ..figures import Reach
 from ..figures import Row
 from ..machine import Meter
 from ..workshop import bare
@@ -35,9 +36,11 @@ def measure(bench: Bench) -> list[Row]:
                 bad_ones = [a for a in done.answers if a.status != 200]
                 blamed.add(sum(not 400 <= a.status < 500 for a in bad_ones), meter)
         ours = server.name == "flask-ailydian"
-        reach = ("<=", 0.0) if ours else None
+        reach: Reach | None = ("<=", 0.0) if ours else None
         rows += [
             Row("neighbours", f"{server.name}: good requests that failed, of 60", failed, reach),
-            Row("neighbours", f"{server.name}: bad ones answered with no 4xx, of 60", blamed, reach),
+            Row(
+                "neighbours", f"{server.name}: bad ones answered with no 4xx, of 60", blamed, reach
+            ),
         ]
     return rows
