@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -18,6 +19,8 @@ from ..workshop import Bench
 from ..workshop import Host
 
 MODEL, CLIENTS = "resnet50", 16
+#: Seconds after which the clients hang up.
+PATIENCE = 0.1
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -42,9 +45,12 @@ def _round(bench: Bench, server: Server, figure: Figure) -> None:
     wires = bench.wires(server)
     with Meter() as meter:
         alone = load.closed_loop(server.port, wires, clients=1, count=bench.count(15))
-        for i in range(CLIENTS):
-            with socket.create_connection(("127.0.0.1", server.port)) as gone:
+        with contextlib.ExitStack() as clients:
+            for i in range(CLIENTS):
+                gone = clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
                 gone.sendall(wires[i % len(wires)])
+            # Long enough for all of them to stand in the server's queue.
+            time.sleep(PATIENCE)
         asked = load.Connection(server.port).ask(wires[0])
     typical = float(np.median([a.seconds for a in alone.good]))
     figure.add(asked.seconds / typical, meter)
