@@ -11,10 +11,16 @@ from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .cli import ailydian as commands
+from .engine import cores
+from .engine.executor import Executor
+from .engine.graph_cache import GraphCache
+from .engine.results import ResultCache
 from .engine.sessions import SessionPool
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .prediction import Prediction
 from .registry import Registry
+from .serving import Serving
 from .settings import Settings
 from .state import State
 from .tables import bind_tables
@@ -63,14 +69,21 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
     registry = Registry(db, tables, settings, folder)
     ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
-    sessions = SessionPool(threads=settings.threads)
+    graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
+    pool = SessionPool(budget=settings.model_memory_bytes)
+    serving = Serving(settings, registry, pool, graphs)
+    registry.before_activation(serving.preload)
+    executor = Executor(settings.slots or cores.count(), settings.queue_size)
+    prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
         registry=registry,
-        inference=Inference(settings, registry, sessions, ledger, fingerprint),
+        serving=serving,
+        prediction=prediction,
+        inference=Inference(settings, serving, prediction, ledger, fingerprint),
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=Lifecycle(),

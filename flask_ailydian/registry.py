@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import collections.abc as c
 import typing as t
-from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,12 +13,15 @@ from .engine import files
 from .engine.probe import ModelReport
 from .engine.probe import probe
 from .engine.probe import ProbeLimits
-from .engine.signature import TensorSpec
 from .errors import BackendUnavailable
 from .errors import Conflict
 from .errors import ModelNotFound
 from .errors import ModelRefused
 from .errors import ValidationFailed
+from .fresh import Fresh
+from .options import ServingOptions
+from .records import ModelRecord
+from .records import record_of
 from .registration import Declared
 from .registration import describe
 from .settings import Settings
@@ -27,33 +29,8 @@ from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
 
-
-@dataclasses.dataclass(frozen=True)
-class ModelRecord:
-    """One registered version of a model."""
-
-    id: int
-    name: str
-    version: str
-    type: str
-    domain: str
-    task: str
-    status: str
-    labels: tuple[str, ...]
-    preprocessing: dict[str, t.Any] | None
-    report: ModelReport
-    sha256: str
-    file_path: str
-    file_bytes: int
-    description: str | None
-    accuracy: float | None
-    created_at: datetime
-    updated_at: datetime
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """What the model takes."""
-        return self.report.inputs
+#: How long, in seconds, a process goes by what it has read; other processes may change it.
+FRESH_SECONDS = 0.25
 
 
 class Registry:
@@ -65,30 +42,40 @@ class Registry:
         self._settings = settings
         self.folder = folder
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._when_changed: list[c.Callable[[c.Collection[str]], None]] = []
+        self._before_activation: list[c.Callable[[ModelRecord], None]] = []
+        self._answering = Fresh(
+            self._mark, self._read_answering, self._announce, seconds=FRESH_SECONDS
+        )
+
+    def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
+        """Call *listener* with the digests of all that may answer, when they have changed."""
+        self._when_changed.append(listener)
+
+    def before_activation(self, listener: c.Callable[[ModelRecord], None]) -> None:
+        """Call *listener* with a version that is going to be active; it may refuse by raising."""
+        self._before_activation.append(listener)
 
     def resolve(self, name: str, version: str | None = None) -> ModelRecord:
         """Return the version that answers: the one asked for, the active, or the newest testing.
 
+        What another process changed counts within :data:`FRESH_SECONDS`.
+
         :raises ModelNotFound: when there is none; an inactive version never answers.
         """
-        c = self._models.c
-        query = self._models.select().where(c.model_name == name)
-        query = query.where(c.deployment_status.in_(("active", "testing")))
-        if version is not None:
-            query = query.where(c.model_version == version)
-        # "active" sorts before "testing".
-        query = query.order_by(c.deployment_status, c.created_at.desc(), c.id.desc()).limit(1)
-        found = self._rows(query)
-        if not found:
-            asked = f"{name} {version}" if version else name
-            raise ModelNotFound(f"No active or testing model answers to {asked!r}.")
-        return found[0]
+        for record in self._answering.get().get(name, ()):
+            if version is None or record.version == version:
+                return record
+        asked = f"{name} {version}" if version else name
+        raise ModelNotFound(f"No active or testing model answers to {asked!r}.")
 
     def get(self, name: str, version: str) -> ModelRecord:
         """Return one version, whatever its status."""
-        c = self._models.c
+        columns = self._models.c
         found = self._rows(
-            self._models.select().where(c.model_name == name, c.model_version == version)
+            self._models.select().where(
+                columns.model_name == name, columns.model_version == version
+            )
         )
         if not found:
             raise ModelNotFound(f"There is no model {name!r} with version {version!r}.")
@@ -96,16 +83,17 @@ class Registry:
 
     def versions(self, name: str | None = None) -> list[ModelRecord]:
         """Return every version, by name, newest first."""
-        c = self._models.c
-        query = self._models.select().order_by(c.model_name, c.created_at.desc(), c.id.desc())
+        columns = self._models.c
+        query = self._models.select().order_by(
+            columns.model_name, columns.created_at.desc(), columns.id.desc()
+        )
         if name is not None:
-            query = query.where(c.model_name == name)
+            query = query.where(columns.model_name == name)
         return self._rows(query)
 
     def servable(self) -> list[ModelRecord]:
         """Return the version that answers for each name that has one."""
-        names = dict.fromkeys(r.name for r in self.versions() if r.status != "inactive")
-        return [self.resolve(name) for name in names]
+        return [records[0] for records in self._answering.get().values()]
 
     def register(
         self, data: bytes, name: str, version: str, declared: Declared, *, activate: bool = False
@@ -119,9 +107,11 @@ class Registry:
         if len(data) > self._settings.max_model_bytes:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
-        c = self._models.c
+        columns = self._models.c
         taken = self._rows(
-            self._models.select().where(c.model_name == name, c.model_version == version)
+            self._models.select().where(
+                columns.model_name == name, columns.model_version == version
+            )
         )
         if taken:
             raise Conflict(f"{name} {version} exists already; a version is never replaced.")
@@ -141,12 +131,12 @@ class Registry:
         }
         try:
             with self._db.engine.begin() as connection:
-                if activate:
-                    self._make_active(connection, name)
-                    values["deployment_status"] = "active"
                 connection.execute(self._models.insert(), values)
         except sa.exc.IntegrityError as error:
             raise Conflict(f"{name} {version} was registered by somebody else just now.") from error
+        self._answering.expire()
+        if activate:
+            self._activate(self.get(name, version), {})
         return self.get(name, version)
 
     def update(
@@ -157,29 +147,51 @@ class Registry:
         status: str | None = None,
         description: str | None = None,
         accuracy: float | None = None,
+        serving: dict[str, t.Any] | None = None,
     ) -> ModelRecord:
-        """Set the status or the text of a version; activating tries the file once more."""
+        """Set the status, the text or the serving of a version.
+
+        Activating tries the file once more, and loads it here, before it answers.
+        """
         record = self.get(name, version)
         values: dict[str, t.Any] = {"updated_at": now()}
         if description is not None:
             values["description"] = Declared(description=description).clean_description
         if accuracy is not None:
             values["accuracy"] = accuracy
-        if status is not None:
-            if status not in STATUSES:
-                raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
-            values["deployment_status"] = status
+        if serving is not None:
+            options = ServingOptions.from_json(record.serving.to_json() | serving)
+            options.check(record.report)
+            values["serving"] = options.to_json()
+        if status is not None and status not in STATUSES:
+            raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
         if status == "active" and record.status != "active":
             self._probe(self.read(record))
-        try:
+            self._activate(record, values)
+        else:
+            if status is not None:
+                values["deployment_status"] = status
             with self._db.engine.begin() as connection:
-                if status == "active":
-                    self._make_active(connection, name)
                 mine = self._models.c.id == record.id
                 connection.execute(self._models.update().where(mine).values(values))
-        except sa.exc.IntegrityError as error:
-            raise Conflict(f"Another version of {name} was activated just now.") from error
+        self._answering.expire()
         return self.get(name, version)
+
+    def _activate(self, record: ModelRecord, values: dict[str, t.Any]) -> None:
+        for listener in self._before_activation:
+            listener(record)
+        columns = self._models.c
+        values = values | {"deployment_status": "active", "updated_at": now()}
+        others = sa.and_(columns.model_name == record.name, columns.deployment_status == "active")
+        retired = {"deployment_status": "inactive", "updated_at": now()}
+        try:
+            with self._db.engine.begin() as connection:
+                connection.execute(self._models.update().where(others).values(retired))
+                mine = columns.id == record.id
+                connection.execute(self._models.update().where(mine).values(values))
+        except sa.exc.IntegrityError as error:
+            raise Conflict(f"Another version of {record.name} was activated just now.") from error
+        self._answering.expire()
 
     def read(self, record: ModelRecord) -> bytes:
         """Return the bytes of the model file, exactly those whose digest was registered.
@@ -229,34 +241,34 @@ class Registry:
         )
         return probe(data, limits=limits)
 
-    def _make_active(self, connection: t.Any, name: str) -> None:
-        c = self._models.c
-        others = sa.and_(c.model_name == name, c.deployment_status == "active")
-        values = {"deployment_status": "inactive", "updated_at": now()}
-        connection.execute(self._models.update().where(others).values(values))
+    def _mark(self) -> tuple[t.Any, ...]:
+        """Return what a new, changed or deleted row changes."""
+        columns = self._models.c
+        query = sa.select(sa.func.count(), sa.func.max(columns.updated_at), sa.func.max(columns.id))
+        with self._db.engine.connect() as connection:
+            return tuple(connection.execute(query.select_from(self._models)).one())
+
+    def _read_answering(self) -> dict[str, list[ModelRecord]]:
+        """Return the versions that may answer, by name and in the order in which they do."""
+        columns = self._models.c
+        query = self._models.select().where(columns.deployment_status != "inactive")
+        # "active" sorts before "testing".
+        query = query.order_by(
+            columns.model_name,
+            columns.deployment_status,
+            columns.created_at.desc(),
+            columns.id.desc(),
+        )
+        answering: dict[str, list[ModelRecord]] = {}
+        for record in self._rows(query):
+            answering.setdefault(record.name, []).append(record)
+        return answering
+
+    def _announce(self, answering: dict[str, list[ModelRecord]]) -> None:
+        servable = {record.sha256 for records in answering.values() for record in records}
+        for listener in self._when_changed:
+            listener(servable)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
         with self._db.engine.connect() as connection:
-            return [_record(row) for row in connection.execute(query)]
-
-
-def _record(row: t.Any) -> ModelRecord:
-    return ModelRecord(
-        id=row.id,
-        name=row.model_name,
-        version=row.model_version,
-        type=row.model_type,
-        domain=row.domain,
-        task=row.task,
-        status=row.deployment_status,
-        labels=tuple(row.labels or ()),
-        preprocessing=row.preprocessing,
-        report=ModelReport.from_json(row.report),
-        sha256=row.file_sha256,
-        file_path=row.file_path,
-        file_bytes=row.file_bytes,
-        description=row.description,
-        accuracy=row.accuracy,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+            return [record_of(row) for row in connection.execute(query)]

@@ -10,6 +10,15 @@ import typing as t
 
 PREFIX = "AILYDIAN_"
 
+#: Names of the execution providers, and ONNX Runtime's for them.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+
 
 def option(
     default: t.Any,
@@ -19,9 +28,11 @@ def option(
     high: float | None = None,
     pattern: str | None = None,
     secret: bool = False,
+    choices: t.Collection[str] | None = None,
 ) -> t.Any:
     """Declare one setting with its default, meaning and range."""
-    metadata = {"help": meaning, "low": low, "high": high, "pattern": pattern, "secret": secret}
+    metadata: dict[str, t.Any] = {"help": meaning, "low": low, "high": high}
+    metadata |= {"pattern": pattern, "secret": secret, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -56,7 +67,10 @@ class Settings:
         30.0, "After so long an answer is given up.", low=0.01, high=3600
     )
     threads: int = option(
-        0, "Threads that one model run may use; 0: one per core.", low=0, high=1024
+        0,
+        "Threads that a run may use while it is the only one; 0: one per core.",
+        low=0,
+        high=1024,
     )
     probe_seconds: float = option(
         0.0,
@@ -75,6 +89,35 @@ class Settings:
     )
     trusted_origins: tuple[str, ...] = option(
         (), "Other origins whose pages may send state-changing requests with cookies."
+    )
+    # The engine.
+    slots: int = option(
+        0, "Model runs that go on at once, one thread each; 0: one per core.", low=0, high=1024
+    )
+    queue_size: int = option(
+        128, "Requests that may wait for a slot; the next one is refused.", low=0, high=1_000_000
+    )
+    providers: tuple[str, ...] = option(
+        ("cpu",),
+        "ONNX Runtime's execution providers by preference: "
+        "`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`.",
+        choices=PROVIDERS,
+    )
+    model_memory_bytes: int = option(
+        0,
+        "Memory of all loaded models together; 0: half of what the machine or container has.",
+        low=0,
+        high=2**44,
+    )
+    cache_bytes: int = option(
+        16 * 2**20,
+        "Memory of all cached answers together, for models that cache theirs.",
+        low=0,
+        high=2**40,
+    )
+    max_batch: int = option(32, "Inputs of one `POST /inference/batch`.", low=1, high=10_000)
+    max_batch_bytes: int = option(
+        64 * 2**20, "Largest request body of `POST /inference/batch`.", low=1, high=2**31
     )
 
     @classmethod
@@ -118,6 +161,8 @@ def _checked(key: str, value: t.Any, kind: t.Any, field: dataclasses.Field[t.Any
             value, right = os.fspath(value), True
     if not right:
         raise RuntimeError(f"{key} must be {wanted}, not {type(value).__name__}.")
+    if rules["choices"] is not None and not set(value) <= set(rules["choices"]):
+        raise RuntimeError(f"{key} may name {', '.join(rules['choices'])}.")
     low, high = rules["low"], rules["high"]
     if low is not None and not low <= value <= high:
         raise RuntimeError(f"{key} must be between {low} and {high}.")

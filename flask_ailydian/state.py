@@ -11,10 +11,13 @@ from werkzeug.local import LocalProxy
 from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
-from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .prediction import Given
+from .prediction import Patience
+from .prediction import Prediction
 from .registry import Registry
+from .serving import Serving
 from .settings import Settings
 from .tables import Tables
 
@@ -28,6 +31,8 @@ class State:
     tables: Tables
     gate: Gate
     registry: Registry
+    serving: Serving
+    prediction: Prediction
     inference: Inference
     audit: Ledger
     fingerprint: Fingerprint
@@ -44,10 +49,12 @@ class State:
         user_id: str | None = None,
         top_k: int | None = None,
         explain: bool = False,
+        timeout: float | None = None,
     ) -> dict[str, t.Any]:
         """Answer one input in process, recorded like any other answer.
 
         :param image: An encoded image file (JPEG, PNG, WebP, TIFF, DICOM).
+        :param timeout: Seconds, at most those of the setting.
         :returns: The body of ``POST /inference``.
         """
         given = Given(
@@ -60,7 +67,7 @@ class State:
             top_k=top_k,
             explain=explain,
         )
-        return self.inference.answer(lambda: given)
+        return self.inference.answer(lambda: given, patience=Patience(timeout))
 
 
 def _current() -> State:

@@ -29,6 +29,10 @@ class Fingerprint:
             self._key = self._own_key()
         return hmac.new(self._key, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()
 
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for another purpose; it tells nothing about this one."""
+        return bytes.fromhex(self.of("derived key", purpose.encode()))
+
     def _own_key(self) -> bytes:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_name(f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}")

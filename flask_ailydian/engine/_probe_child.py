@@ -77,6 +77,8 @@ def _probe(data: bytes, request: dict[str, t.Any]) -> bytes:
 
 def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
     runtime = importlib.import_module("flask_ailydian.engine.runtime")
+    runtime.load()
+    before = _resident()
     started = time.perf_counter()
     try:
         session = runtime.open_session(data, threads=1)
@@ -101,6 +103,7 @@ def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
         "load_ms": (loaded - started) * 1000,
         "run_ms": run_ms,
         "peak_bytes": _peak(),
+        "loaded_bytes": max(0, _resident() - before),
     }
 
 
@@ -123,6 +126,14 @@ def _zeros(spec: dict[str, t.Any], size: tuple[int, int]) -> t.Any:
     if spec["dtype"] == "string":
         return numpy.full(shape, "", dtype=object)
     return numpy.zeros(shape, dtype=spec["dtype"])
+
+
+def _resident() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _peak() -> int:

@@ -69,6 +69,8 @@ class ModelReport:
     load_ms: float
     run_ms: float | None
     peak_bytes: int
+    #: What loading and running the model added; 0 where nobody measured it.
+    loaded_bytes: int = 0
 
     def to_json(self) -> dict[str, t.Any]:
         """Return the report as JSON holds it."""
@@ -80,7 +82,7 @@ class ModelReport:
     @classmethod
     def from_json(cls, data: t.Mapping[str, t.Any]) -> ModelReport:
         """Read what :meth:`to_json` wrote."""
-        values = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        values = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
         values["inputs"] = tuple(map(TensorSpec.from_json, data["inputs"]))
         values["outputs"] = tuple(map(TensorSpec.from_json, data["outputs"]))
         return cls(**values)

@@ -39,6 +39,8 @@ class ModelMixin:
     description: Mapped[str | None] = mapped_column(sa.Text)
     deployment_status: Mapped[str] = mapped_column(sa.String(16), index=True)
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
+    serving: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    proof: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, onupdate=now)
 

@@ -7,10 +7,10 @@ import typing as t
 from flask import request
 
 from .. import errors
-from ..inference import Given
 from ..inputs import encoding
 from ..inputs import strict_json
 from ..inputs.images import MEDIA_TYPES
+from ..prediction import Given
 from ..state import current_ailydian
 from . import http
 from .schemas.inference import InferenceFields

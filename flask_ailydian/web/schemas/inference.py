@@ -86,6 +86,7 @@ class InferenceResponse(ma.Schema):
     success = fields.Boolean(required=True)
     id = fields.String(required=True, metadata=described("The id of the audit row."))
     model = fields.Nested(Answering, required=True)
+    cached = fields.Boolean(metadata=described("Present when an earlier run's answer is given."))
     prediction = fields.String(metadata=described("The most probable class."))
     confidence = fields.String(metadata=described("Its probability in per cent."))
     probabilities = fields.Dict(

@@ -8,9 +8,9 @@ import marshmallow as ma
 from marshmallow import fields
 from marshmallow import validate
 
+from ...records import ModelRecord
 from ...registration import DOMAINS
 from ...registration import TASKS
-from ...registry import ModelRecord
 from ...registry import STATUSES
 from .common import described
 from .common import NAME

@@ -12,6 +12,7 @@ from ... import errors
 from ...audit.ledger import Claim
 from ...audit.ledger import Reply
 from ...state import current_ailydian
+from .. import connection
 from .. import forms
 from ..http import answer
 from ..http import needs
@@ -25,16 +26,19 @@ from ..schemas.inference import InferenceResponse
 def infer() -> dict[str, t.Any] | Response:
     """Predict one input."""
     actor = g.ailydian_actor
+    patience = connection.patience()
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return current_ailydian.inference.answer(
-            lambda: forms.read(read_body(*forms.body_limit())), actor=actor
+            lambda: forms.read(read_body(*forms.body_limit())), actor=actor, patience=patience
         )
     body = read_body(*forms.body_limit())
     claim = _claim(key, actor, body)
     if isinstance(claim, Reply):
         return replay(claim)
-    return current_ailydian.inference.answer(lambda: forms.read(body), actor=actor, claim=claim)
+    return current_ailydian.inference.answer(
+        lambda: forms.read(body), actor=actor, claim=claim, patience=patience
+    )
 
 
 def _claim(key: str, actor: str | None, body: bytes) -> Claim | Reply:
