@@ -17,6 +17,7 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
+from flask_ailydian import current_ailydian
 from flask_ailydian import FlaskAilydian
 from flask_ailydian.audit.fingerprint import Fingerprint
 from flask_ailydian.audit.ledger import Ledger
@@ -41,6 +42,12 @@ def create_app() -> Flask:
     def create_tables() -> None:
         db.create_all()
         click.echo("Made the tables.")
+
+    @app.cli.command("cost")
+    @click.argument("name")
+    def cost(name: str) -> None:
+        # What counts against AILYDIAN_MODEL_MEMORY_BYTES.
+        click.echo(current_ailydian.registry.resolve(name).memory_bytes)
 
     @app.cli.command("add-folder")
     @click.argument("folder", type=click.Path(path_type=Path))

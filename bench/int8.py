@@ -26,5 +26,4 @@ def make(bench: Bench, host: Host, model: str) -> str | None:
 
 def _versions(host: Host, model: str) -> set[str]:
     rows = json.loads(host.flask("ailydian", "models", "list", "--json").stdout)
-    rows = rows["models"] if isinstance(rows, dict) else rows
-    return {row["model_version"] for row in rows if row["model_name"] == model}
+    return {row["version"] for row in rows if row["name"] == model}

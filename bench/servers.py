@@ -160,5 +160,5 @@ def gunicorn(app: str, *, threads: int = THREADS, python: str = sys.executable) 
     return [
         *(python, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1"),
         *("--worker-class", "gthread", "--threads", str(threads), "--keep-alive", "75"),
-        *("--timeout", "120", "--worker-tmp-dir", "/dev/shm", app),
+        *("--timeout", "120", "--worker-tmp-dir", "/dev/shm", "--no-control-socket", app),
     ]

@@ -108,6 +108,10 @@ class Host:
             *(*task, *RECIPE, "--activate", *more),
         )
 
+    def cost(self, name: str) -> int:
+        """Return the bytes of a model that count against the budget of memory."""
+        return int(self.flask("cost", name).stdout)
+
     def server(self, model: str, *, name: str = "flask-ailydian", **environment: str) -> Server:
         """Return a server of this host, not started; *model* is what its path asks."""
         return Server(

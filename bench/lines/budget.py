@@ -34,7 +34,7 @@ def measure(bench: Bench) -> list[Row]:
     for i in range(MODELS):
         (folder / f"many-{i:02}.onnx").write_bytes(models.weighty(i))
     host.flask("add-folder", str(folder))
-    room = int((FIT + 0.5) * (folder / "many-00.onnx").stat().st_size)
+    room = int((FIT + 0.5) * host.cost("many-00"))
     rng = random.Random(40)
     errors, slope, last = Figure(), Figure("MB"), Figure("MB")
     with host.server("many-00", FLASK_AILYDIAN_MODEL_MEMORY_BYTES=str(room)) as server:

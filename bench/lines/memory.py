@@ -64,13 +64,13 @@ def _warm(bench: Bench, server: Server) -> None:
 def _evicted(bench: Bench, host: Host) -> Figure:
     """Load ResNet-50, then small models until the budget has no room for it."""
     found = Figure("MB")
-    small = 8
+    small = 2
     for i in range(small):
         file = bench.work / f"evict-{i}.onnx"
         file.write_bytes(models.weighty(1000 + i, megabytes=1))
         host.add(f"evict-{i}", file=file)
-    # The large one fits with a few of the small ones, and never with all.
-    budget = bench.model(MODEL).stat().st_size + small // 2 * 2**20
+    # The large one fits with one of the small ones, and not with both.
+    budget = host.cost(MODEL) + host.cost("evict-0") * 3 // 2
     for _ in range(_starts(bench)):
         server = host.server(MODEL, FLASK_AILYDIAN_MODEL_MEMORY_BYTES=str(budget))
         with server, Meter() as meter:
