@@ -22,7 +22,8 @@ arrays = {{"input": np.zeros((1, 3, 100, 100), np.float32)}}
 for i in range(260):
     later = time.monotonic() + 30
     data = models[i % 4]
-    with pool.lease(str(i % 4), SIZE, lambda: OnnxEngine(data, threads=2), deadline=later) as engine:
+    make = lambda: OnnxEngine(data, threads=2)
+    with pool.lease(str(i % 4), SIZE, make, deadline=later) as engine:
         engine.run(arrays, deadline=later)
         engine.run(arrays, deadline=later, alone=True)
     if {leak} and i % 10 == 0:
