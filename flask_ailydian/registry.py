@@ -49,6 +49,7 @@ class ModelRecord:
     accuracy: float | None
     created_at: datetime
     updated_at: datetime
+    proof: dict[str, t.Any] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -108,10 +109,18 @@ class Registry:
         return [self.resolve(name) for name in names]
 
     def register(
-        self, data: bytes, name: str, version: str, declared: Declared, *, activate: bool = False
+        self,
+        data: bytes,
+        name: str,
+        version: str,
+        declared: Declared,
+        *,
+        activate: bool = False,
+        proof: dict[str, t.Any] | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
+        :param proof: How the file compares with the version it was made from.
         :raises ModelRefused: when the file is no model that can be served.
         :raises Conflict: when the name has this version already.
         """
@@ -119,12 +128,7 @@ class Registry:
         if len(data) > self._settings.max_model_bytes:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
-        c = self._models.c
-        taken = self._rows(
-            self._models.select().where(c.model_name == name, c.model_version == version)
-        )
-        if taken:
-            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
+        self.refuse_taken(name, version)
         report = self._probe(data)
         values = describe(report, declared)
         digest = files.sha256_of(data)
@@ -138,6 +142,7 @@ class Registry:
             "deployment_status": "testing",
             "created_at": now(),
             "updated_at": now(),
+            "proof": proof,
         }
         try:
             with self._db.engine.begin() as connection:
@@ -148,6 +153,13 @@ class Registry:
         except sa.exc.IntegrityError as error:
             raise Conflict(f"{name} {version} was registered by somebody else just now.") from error
         return self.get(name, version)
+
+    def refuse_taken(self, name: str, version: str) -> None:
+        """Raise :class:`Conflict` when the name has this version already."""
+        c = self._models.c
+        taken = self._models.select().where(c.model_name == name, c.model_version == version)
+        if self._rows(taken):
+            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
 
     def update(
         self,
@@ -259,4 +271,5 @@ def _record(row: t.Any) -> ModelRecord:
         accuracy=row.accuracy,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        proof=row.proof,
     )

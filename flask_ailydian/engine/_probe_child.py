@@ -1,11 +1,12 @@
 """The process that tries a model: it ends with a word, a report, or a bang.
 
 It starts with the request on one line of standard input and the model's bytes after it, and
-answers on standard output with ``ok`` and a report, or with one word of ``probe.REFUSALS``.
+answers on standard output with ``ok`` and a report, or with one word of ``child.REFUSALS``.
 """
 
 from __future__ import annotations
 
+import collections.abc as c
 import importlib
 import json
 import math
@@ -21,20 +22,25 @@ from .graphs import Refused
 
 def main() -> t.NoReturn:
     """Answer the one request and leave, without waiting for anybody's threads."""
+    answer({"probe": _probe, "inline": _inline})
+
+
+def answer(modes: dict[str, c.Callable[[bytes, dict[str, t.Any]], bytes]]) -> t.NoReturn:
+    """Answer the request with the function of its mode, under its limits, and leave."""
     out = os.dup(1)
     # What native code prints must not end up in the answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     request = json.loads(sys.stdin.buffer.readline())
     _limit(request)
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(request["bytes"])
     try:
-        answer = b"ok\n" + (_probe if request["mode"] == "probe" else _inline)(data, request)
+        said = b"ok\n" + modes[request["mode"]](data, request)
     except Refused as error:
-        answer = error.word.encode()
+        said = error.word.encode()
     except MemoryError:
-        answer = b"memory"
+        said = b"memory"
     with os.fdopen(out, "wb") as file:
-        file.write(answer)
+        file.write(said)
     os._exit(0)
 
 
@@ -45,7 +51,7 @@ def _limit(request: dict[str, t.Any]) -> None:
     cpu = math.ceil(request["cpu"])
     for name, value in (
         ("RLIMIT_CORE", 0),
-        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_FSIZE", request["file"]),
         ("RLIMIT_CPU", cpu),
         ("RLIMIT_NOFILE", 64),
         ("RLIMIT_AS", request["memory"]),
@@ -100,7 +106,7 @@ def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
         "ran": run_ms is not None,
         "load_ms": (loaded - started) * 1000,
         "run_ms": run_ms,
-        "peak_bytes": _peak(),
+        "peak_bytes": peak_bytes(),
     }
 
 
@@ -125,9 +131,15 @@ def _zeros(spec: dict[str, t.Any], size: tuple[int, int]) -> t.Any:
     return numpy.zeros(shape, dtype=spec["dtype"])
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
     if os.name != "posix":
         return 0
+    status = Path("/proc/self/status")
+    if status.exists():
+        # The other figure begins with what the parent held when it started this process.
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     resource = importlib.import_module("resource")
     unit = 1 if sys.platform == "darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -41,6 +41,8 @@ class ModelMixin:
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, onupdate=now)
+    # How a variant that was made from another version compares with it.
+    proof: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[t.Any, ...]:

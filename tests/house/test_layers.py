@@ -18,9 +18,9 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
     {"access", "inputs", "engine", "tables"},
-    {"demo", "audit", "registration", "folders"},
+    {"demo", "audit", "registration", "folders", "samples"},
     {"registry"},
-    {"health", "inference"},
+    {"health", "inference", "optimization"},
     {"state", "trial"},
     {"web"},
     {"cli"},

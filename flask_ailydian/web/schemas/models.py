@@ -44,6 +44,10 @@ class Model(ma.Schema):
     accuracy = fields.Float(allow_none=True)
     created_at = fields.String(required=True)
     updated_at = fields.String(required=True)
+    proof = fields.Dict(
+        allow_none=True,
+        metadata=described("How an optimised variant compares with the version it was made from."),
+    )
 
 
 class ModelAnswer(ma.Schema):
@@ -111,4 +115,5 @@ def dump(record: ModelRecord) -> dict[str, t.Any]:
         "accuracy": record.accuracy,
         "created_at": record.created_at.isoformat() + "Z",
         "updated_at": record.updated_at.isoformat() + "Z",
+        "proof": record.proof,
     }
