@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import functools
 import json
 import logging
 import time
@@ -20,7 +21,10 @@ from .audit.ledger import Ledger
 from .audit.ledger import Reply
 from .clock import new_id
 from .clock import now
+from .engine.cam import Array
+from .engine.cam import Heads
 from .engine.explain import occlusion
+from .engine.open import open_engine
 from .engine.postprocess import probabilities
 from .engine.sessions import Engine
 from .engine.sessions import SessionPool
@@ -34,8 +38,6 @@ from .inputs import text as texts
 from .registry import ModelRecord
 from .registry import Registry
 from .settings import Settings
-
-Array = np.ndarray[t.Any, np.dtype[t.Any]]
 
 log = logging.getLogger("flask_ailydian")
 
@@ -74,6 +76,7 @@ class Inference:
         self._sessions = sessions
         self._ledger = ledger
         self._fingerprint = fingerprint
+        self._heads = Heads()
 
     def answer(
         self, read: c.Callable[[], Given], *, actor: str | None = None, claim: Claim | None = None
@@ -131,8 +134,10 @@ class Inference:
 
         arrays = self._prepare(given, model)
         prepared = time.perf_counter()
-        engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
-        outputs = engine.run(arrays, deadline=deadline)
+        opener = functools.partial(open_engine, model.type, expose=model.report.exposed)
+        engine = self._sessions.get(model.sha256, lambda: self._registry.read(model), opener)
+        outputs = engine.run(arrays, deadline=deadline, exposed=given.explain)
+        maps = [outputs.pop(name) for name in model.report.exposed if name in outputs]
         ran = time.perf_counter()
 
         row["inference_time_ms"] = (ran - prepared) * 1000
@@ -150,7 +155,7 @@ class Inference:
         else:
             body |= _shown(model, chances, given.top_k, row)
         if given.explain:
-            body["explanation"] = self._explain(model, engine, arrays, chances, deadline)
+            body["explanation"] = self._explain(model, engine, arrays, chances, maps, deadline)
         body["performance"] = {
             "preprocessing_ms": round((prepared - started) * 1000, 3),
             "inference_ms": round((ran - prepared) * 1000, 3),
@@ -189,12 +194,18 @@ class Inference:
         engine: Engine,
         arrays: dict[str, Array],
         chances: Array | None,
+        maps: list[Array],
         deadline: float,
     ) -> dict[str, t.Any]:
         if chances is None or model.preprocessing is None:
             message = "Only classifications of images can be explained."
             raise ValidationFailed(message, fields={"explain": [message]})
         best = int(np.argmax(chances))
+        label = _labels(model, chances)[best]
+        if maps and model.report.cam is not None:
+            read = functools.partial(self._registry.read, model)
+            grid = self._heads.draw(model.sha256, model.report.cam, read, maps[0], best)
+            return {"method": "cam", "class": label, "grid": grid}
         ((name, tensor),) = arrays.items()
 
         def score(covered: Array) -> float:
@@ -203,7 +214,7 @@ class Inference:
             return float(found[best])
 
         grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", "class": _labels(model, chances)[best], "grid": grid}
+        return {"method": "occlusion", "class": label, "grid": grid}
 
 
 def _raw(given: Given) -> tuple[str, bytes]:

@@ -17,6 +17,8 @@ import typing as t
 from pathlib import Path
 
 from . import graphs
+from . import heads
+from .expose import with_outputs
 from .graphs import Refused
 
 
@@ -76,17 +78,30 @@ def _probe(data: bytes, request: dict[str, t.Any]) -> bytes:
         "metadata": {p.key[:200]: p.value[:200_000] for p in model.metadata_props},
         "ends_in_probabilities": graphs.ends_in_probabilities(model.graph),
     }
+    head = _head(model, data)
     del model
-    report |= _try(data, tuple(request["size"]))
+    report |= _try(data, tuple(request["size"]), head)
     return json.dumps(report).encode()
 
 
-def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
+def _head(model: t.Any, data: bytes) -> dict[str, t.Any] | None:
+    try:
+        return heads.find(model, data)
+    # Whatever is odd about a graph here is no reason to refuse it.
+    except Exception:
+        return None
+
+
+def _try(data: bytes, size: tuple[int, int], head: dict[str, t.Any] | None) -> dict[str, t.Any]:
     runtime = importlib.import_module("flask_ailydian.engine.runtime")
     started = time.perf_counter()
     try:
-        session = runtime.open_session(data, threads=1)
+        # As it will be served, with the map among its outputs.
+        extra = [] if head is None else [head["map"]]
+        session = runtime.open_session(with_outputs(data, extra), threads=1)
     except Exception as error:
+        if head is not None:
+            return _try(data, size, None)
         raise Refused("session") from error
     loaded = time.perf_counter()
     inputs = runtime.specs(session.get_inputs())
@@ -94,19 +109,23 @@ def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
         raise Refused("inputs")
     run_ms = None
     try:
-        session.run(None, {spec["name"]: _zeros(spec, size) for spec in inputs})
+        results = session.run(None, {spec["name"]: _zeros(spec, size) for spec in inputs})
         run_ms = (time.perf_counter() - loaded) * 1000
+        if head is not None and not heads.fits(head, results[-1]):
+            return _try(data, size, None)
     except Exception as error:
         # Zeros may be no sensible input where the shape is the caller's choice.
         if not any(_open(spec["shape"]) for spec in inputs):
             raise Refused("run") from error
     return {
         "inputs": inputs,
-        "outputs": runtime.specs(session.get_outputs()),
+        "outputs": runtime.specs(session.get_outputs())[: -len(extra) or None],
         "ran": run_ms is not None,
         "load_ms": (loaded - started) * 1000,
         "run_ms": run_ms,
         "peak_bytes": peak_bytes(),
+        # A map that no run has shown is not to be relied on.
+        "cam": head if run_ms is not None else None,
     }
 
 

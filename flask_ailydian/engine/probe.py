@@ -29,6 +29,13 @@ class ModelReport:
     load_ms: float
     run_ms: float | None
     peak_bytes: int
+    #: Where the last map of features and the weights behind it are, for class activation maps.
+    cam: dict[str, t.Any] | None = None
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The inner values of the graph that an engine should be able to return."""
+        return () if self.cam is None else (str(self.cam["map"]),)
 
     def to_json(self) -> dict[str, t.Any]:
         """Return the report as JSON holds it."""
@@ -40,7 +47,7 @@ class ModelReport:
     @classmethod
     def from_json(cls, data: t.Mapping[str, t.Any]) -> ModelReport:
         """Read what :meth:`to_json` wrote."""
-        values = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        values = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
         values["inputs"] = tuple(map(TensorSpec.from_json, data["inputs"]))
         values["outputs"] = tuple(map(TensorSpec.from_json, data["outputs"]))
         return cls(**values)

@@ -16,6 +16,7 @@ from ..errors import ModelFailed
 from ..errors import Timeout
 from ..errors import ValidationFailed
 from . import runtime
+from .expose import with_outputs
 from .files import sha256_of
 from .signature import TensorSpec
 from .watchdog import Watchdog
@@ -29,8 +30,13 @@ class Engine(t.Protocol):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
-    def run(self, arrays: dict[str, Array], *, deadline: float | None) -> dict[str, Array]:
-        """Return the outputs by name, before ``time.monotonic()`` passes *deadline*."""
+    def run(
+        self, arrays: dict[str, Array], *, deadline: float | None, exposed: bool = False
+    ) -> dict[str, Array]:
+        """Return the outputs by name, before ``time.monotonic()`` passes *deadline*.
+
+        :param exposed: Return the exposed inner values as well, after the outputs.
+        """
 
     def close(self) -> None:
         """Give back what the engine holds."""
@@ -40,38 +46,51 @@ class OnnxEngine:
     """An ONNX model in ONNX Runtime.
 
     :param threads: For one run; 0 for one per core.
+    :param expose: Values of the graph that a run can return besides the outputs.
     :raises ModelFailed: when ONNX Runtime does not take the model.
     """
 
-    def __init__(self, data: bytes, *, threads: int = 0, watchdog: Watchdog | None = None) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        threads: int = 0,
+        watchdog: Watchdog | None = None,
+        expose: t.Sequence[str] = (),
+    ) -> None:
         self._runtime = runtime.load()
         self._watchdog = watchdog or Watchdog()
         try:
-            self._session = runtime.open_session(data, threads=threads)
+            self._session = runtime.open_session(with_outputs(data, expose), threads=threads)
         # ONNX Runtime's exceptions have no common base, and their texts hold paths.
         except Exception as error:
             raise ModelFailed("The model could not be loaded.") from error
         self.inputs = tuple(map(TensorSpec.from_json, runtime.specs(self._session.get_inputs())))
-        self.outputs = tuple(map(TensorSpec.from_json, runtime.specs(self._session.get_outputs())))
+        outputs = tuple(map(TensorSpec.from_json, runtime.specs(self._session.get_outputs())))
+        self.outputs = outputs[: len(outputs) - len(expose)]
+        self._exposed = tuple(expose)
 
-    def run(self, arrays: dict[str, Array], *, deadline: float | None) -> dict[str, Array]:
+    def run(
+        self, arrays: dict[str, Array], *, deadline: float | None, exposed: bool = False
+    ) -> dict[str, Array]:
         """Run the model.
 
         :raises ValidationFailed: when an array does not fit the model's inputs.
         :raises Timeout: when the deadline passes first; the run is ended.
         :raises ModelFailed: for everything that goes wrong in ONNX Runtime.
         """
-        _check(self.inputs, arrays)
+        check(self.inputs, arrays)
         options = self._runtime.RunOptions()
         # A run that was ended is announced as an error, which is ours to tell.
         options.log_severity_level = 4
+        names = [spec.name for spec in self.outputs] + list(self._exposed if exposed else ())
         ticket = None
         if deadline is not None:
             if deadline <= time.monotonic():
                 raise Timeout()
             ticket = self._watchdog.watch(deadline, lambda: setattr(options, "terminate", True))
         try:
-            results = self._session.run(None, arrays, options)
+            results = self._session.run(names, arrays, options)
         except Exception as error:
             if options.terminate:
                 raise Timeout() from error
@@ -79,14 +98,15 @@ class OnnxEngine:
         finally:
             if ticket is not None:
                 self._watchdog.call_off(ticket)
-        return {spec.name: value for spec, value in zip(self.outputs, results, strict=True)}
+        return dict(zip(names, results, strict=True))
 
     def close(self) -> None:
         """Drop the session; its memory goes back once no run holds it."""
         self._session = None
 
 
-def _check(specs: t.Iterable[TensorSpec], arrays: dict[str, Array]) -> None:
+def check(specs: t.Iterable[TensorSpec], arrays: dict[str, Array]) -> None:
+    """Raise :class:`ValidationFailed` for arrays that are not what a model takes."""
     wrong: dict[str, list[str]] = {}
     for spec in specs:
         array = arrays.get(spec.name)
@@ -119,12 +139,18 @@ class SessionPool:
     def _start_anew(self) -> None:
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
-        self._engines: dict[str, OnnxEngine] = {}
+        self._engines: dict[str, Engine] = {}
         self._watchdog = Watchdog()
 
-    def get(self, digest: str, loader: c.Callable[[], bytes]) -> Engine:
+    def get(
+        self,
+        digest: str,
+        loader: c.Callable[[], bytes],
+        opener: c.Callable[..., Engine] = OnnxEngine,
+    ) -> Engine:
         """Return the engine of the file with this digest, making it at most once.
 
+        :param opener: Called with the bytes, ``threads`` and ``watchdog``.
         :raises BackendUnavailable: when the bytes do not have the digest.
         """
         engine = self._engines.get(digest)
@@ -138,7 +164,7 @@ class SessionPool:
                 data = loader()
                 if sha256_of(data) != digest:
                     raise BackendUnavailable("The model file has changed since it was registered.")
-                engine = OnnxEngine(data, threads=self._threads, watchdog=self._watchdog)
+                engine = opener(data, threads=self._threads, watchdog=self._watchdog)
                 self._engines[digest] = engine
         return engine
 
@@ -156,7 +182,7 @@ class SessionPool:
 
 
 _pools: weakref.WeakSet[SessionPool] = weakref.WeakSet()
-_left_to_the_parent: list[dict[str, OnnxEngine]] = []
+_left_to_the_parent: list[dict[str, Engine]] = []
 
 
 def _after_fork() -> None:

@@ -133,7 +133,14 @@ def test_the_figures_are_those_of_the_served_answers(
             for label in COLOURS:
                 a, b = (x["probabilities"][label]["probability"] for x in (old, new))
                 largest = max(largest, abs(a - b))
+        maps = [
+            current_ailydian.predict("colours", image=image, model_version=v, explain=True)
+            for v in ("v1", "small")
+        ]
     assert outcome.proof["change"]["largest"] == pytest.approx(largest, abs=1e-6)
+    whole, rounded = (np.array(body["explanation"]["grid"]) for body in maps)
+    assert [body["explanation"]["method"] for body in maps] == ["cam", "cam"]
+    assert abs(whole - rounded).max() < 0.03 * abs(whole).max()
 
 
 def test_a_variant_that_disagrees_is_not_registered(
