@@ -134,7 +134,7 @@ class Inference:
 
         arrays = self._prepare(given, model)
         prepared = time.perf_counter()
-        opener = functools.partial(open_engine, model.type, expose=model.report.exposed)
+        opener = functools.partial(open_engine, model.type, **model.report.opening)
         engine = self._sessions.get(model.sha256, lambda: self._registry.read(model), opener)
         outputs = engine.run(arrays, deadline=deadline, exposed=given.explain)
         maps = [outputs.pop(name) for name in model.report.exposed if name in outputs]

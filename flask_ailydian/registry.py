@@ -10,9 +10,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from .clock import now
+from .engine import archives
 from .engine import files
 from .engine.probe import ModelReport
 from .engine.probe import probe
+from .engine.probe import probe_torch
 from .engine.probe import ProbeLimits
 from .engine.signature import TensorSpec
 from .errors import BackendUnavailable
@@ -26,6 +28,7 @@ from .settings import Settings
 from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,14 +132,15 @@ class Registry:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
         self.refuse_taken(name, version)
-        report = self._probe(data)
+        kind = archives.kind_of(data)
+        report = self._probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
         values |= {
             "model_name": name,
             "model_version": version,
-            "model_type": "onnx",
-            "file_path": files.store(data, self.folder, f"{digest}.onnx"),
+            "model_type": kind,
+            "file_path": files.store(data, self.folder, f"{digest}{SUFFIXES[kind]}"),
             "file_sha256": digest,
             "file_bytes": len(data),
             "deployment_status": "testing",
@@ -182,7 +186,7 @@ class Registry:
                 raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
             values["deployment_status"] = status
         if status == "active" and record.status != "active":
-            self._probe(self.read(record))
+            self._probe(self.read(record), record.type, inputs=record.inputs)
         try:
             with self._db.engine.begin() as connection:
                 if status == "active":
@@ -231,7 +235,14 @@ class Registry:
             return str(error)
         return None
 
-    def _probe(self, data: bytes) -> ModelReport:
+    def _probe(
+        self,
+        data: bytes,
+        kind: str,
+        *,
+        declared: Declared | None = None,
+        inputs: t.Sequence[TensorSpec] = (),
+    ) -> ModelReport:
         seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
         # Wall time is for machines that are busy with something else.
         limits = ProbeLimits(
@@ -239,7 +250,11 @@ class Registry:
             cpu_seconds=seconds,
             memory_bytes=self._settings.probe_memory_bytes,
         )
-        return probe(data, limits=limits)
+        if kind == "onnx":
+            return probe(data, limits=limits)
+        size = declared.image_size if declared else None
+        channels = declared.image_channels if declared else 3
+        return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
 
     def _make_active(self, connection: t.Any, name: str) -> None:
         c = self._models.c

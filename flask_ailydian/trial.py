@@ -6,7 +6,7 @@ import typing as t
 
 import numpy as np
 
-from .engine.sessions import OnnxEngine
+from .engine.open import open_engine
 from .errors import AilydianError
 from .health import Finding
 
@@ -28,7 +28,8 @@ def try_one(state: t.Any) -> Finding:
         dtype = object if spec.dtype == "string" else spec.dtype
         arrays[spec.name] = np.full(shape, zeros, dtype=dtype)
     try:
-        engine = OnnxEngine(state.registry.read(record), threads=state.settings.threads)
+        data, report = state.registry.read(record), record.report
+        engine = open_engine(record.type, data, threads=state.settings.threads, **report.opening)
         try:
             engine.run(arrays, deadline=None)
         finally:

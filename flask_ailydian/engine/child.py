@@ -48,6 +48,12 @@ REFUSALS = {
     "old_opset": "The model's opset is older than 13 and cannot be converted; export it anew.",
     "nothing_to_quantise": "The model has nothing that int8 would make quicker.",
     "no_scores": "The model gives no scores of classes.",
+    "no_torch": "This model needs PyTorch: pip install flask-ailydian[torch].",
+    "torch": "PyTorch does not take the model.",
+    "code": "The file holds more than a graph and weights: something that would run when it is "
+    "loaded, or that reaches beyond the model.",
+    "torch_inputs": "A TorchScript file does not say what it takes: give the size of its images, "
+    "or export the model with torch.export.",
 }
 
 

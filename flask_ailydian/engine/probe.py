@@ -37,6 +37,11 @@ class ModelReport:
         """The inner values of the graph that an engine should be able to return."""
         return () if self.cam is None else (str(self.cam["map"]),)
 
+    @property
+    def opening(self) -> dict[str, t.Any]:
+        """What :func:`.open.open_engine` has to know besides the file."""
+        return {"expose": self.exposed, "inputs": self.inputs, "outputs": self.outputs}
+
     def to_json(self) -> dict[str, t.Any]:
         """Return the report as JSON holds it."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -64,6 +69,38 @@ def probe(
     request = {"mode": "probe", "size": list(size or (224, 224))}
     answer = ask("_probe_child", request, data, limits or ProbeLimits())
     return ModelReport.from_json(json.loads(answer))
+
+
+def probe_torch(
+    data: bytes,
+    kind: str,
+    *,
+    limits: ProbeLimits,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    inputs: t.Sequence[TensorSpec] = (),
+) -> ModelReport:
+    """Check a TorchScript or ``torch.export`` file, load it and run it, all in a child process.
+
+    :param size: Height and width of the images that a TorchScript file takes; it cannot say so.
+    :param inputs: What an earlier probe found, in place of that.
+    :raises ModelRefused: with one sentence of ours, whatever the file did.
+    """
+    request = {
+        "mode": "torch",
+        "kind": kind,
+        "size": list(size or ()),
+        "channels": channels,
+        "inputs": [spec.to_json() for spec in inputs],
+    }
+    # PyTorch itself takes seconds to be imported, and half a gigabyte.
+    roomier = dataclasses.replace(
+        limits,
+        cpu_seconds=limits.cpu_seconds + 20,
+        wall_seconds=limits.wall_seconds + 60,
+        memory_bytes=limits.memory_bytes + 2**31,
+    )
+    return ModelReport.from_json(json.loads(ask("_torch_child", request, data, roomier)))
 
 
 def inline_external_data(path: Path, *, max_bytes: int, limits: ProbeLimits | None = None) -> bytes:
