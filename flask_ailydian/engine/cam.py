@@ -95,7 +95,8 @@ def class_activation(maps: Array, weights: Array, chosen: int) -> list[list[floa
     if maps.ndim != 4 or maps.shape[0] != 1 or maps.shape[1] != weights.shape[1]:
         raise ModelFailed("The model's last map does not fit its head.")
     places = maps.shape[2] * maps.shape[3]
-    grid = np.tensordot(weights[chosen], maps[0].astype(np.float32), axes=1) / places
+    # Not as a product of matrices, for which NumPy would wake threads of its own.
+    grid = (weights[chosen][:, None, None] * maps[0]).sum(axis=0, dtype=np.float32) / places
     if not np.isfinite(grid).all():
         raise ModelFailed("The model's last map holds numbers that are not finite.")
     return [[float(value) for value in row] for row in grid]

@@ -115,6 +115,8 @@ def ask(
             reader.start()
             _write(child, json.dumps(request).encode() + b"\n", data, frames)
             reader.join()
+            if len(answer[0]) > most + 3:
+                raise ModelRefused(REFUSALS["too_large"])
             child.wait()
         finally:
             timer.cancel()
@@ -125,7 +127,7 @@ def ask(
     if child.returncode != 0:
         raise ModelRefused(_meaning(child.returncode))
     verdict, _, rest = answer[0].partition(b"\n")
-    if verdict == b"ok" and len(rest) <= most:
+    if verdict == b"ok":
         return rest
     raise ModelRefused(REFUSALS.get(verdict.decode("ascii", "replace"), REFUSALS["structure"]))
 
