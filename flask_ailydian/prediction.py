@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import functools
 import time
 import typing as t
 
 import numpy as np
 
 from .engine.batching import Batcher
+from .engine.cam import Heads
 from .engine.executor import Executor
 from .engine.executor import Place
 from .engine.explain import occlusion
@@ -82,6 +84,7 @@ class Prediction:
         self._serving = serving
         self.executor = executor
         self.results = results
+        self._heads = Heads()
         self.start_anew()
         restart_in_children(self)
 
@@ -142,12 +145,18 @@ class Prediction:
                 return
             with place.running() as alone:
                 ran = time.perf_counter()
-                outcome.outputs = engine.run(
-                    arrays, deadline=place.deadline, gone=place.gone, alone=alone
+                outputs = engine.run(
+                    arrays,
+                    deadline=place.deadline,
+                    gone=place.gone,
+                    alone=alone,
+                    exposed=given.explain,
                 )
+                maps = [outputs.pop(name) for name in model.report.exposed if name in outputs]
+                outcome.outputs = outputs
                 outcome.run_ms = (time.perf_counter() - ran) * 1000
                 if given.explain:
-                    outcome.explanation = self._explain(model, engine, arrays, outcome, place)
+                    outcome.explanation = self._explain(model, engine, arrays, outcome, maps, place)
 
     def _turn(
         self,
@@ -201,6 +210,7 @@ class Prediction:
         engine: Engine,
         arrays: dict[str, Array],
         outcome: Outcome,
+        maps: list[Array],
         place: Place,
     ) -> dict[str, t.Any]:
         chances = chances_of(model, outcome.outputs)
@@ -208,6 +218,11 @@ class Prediction:
             message = "Only classifications of images can be explained."
             raise ValidationFailed(message, fields={"explain": [message]})
         best = int(np.argmax(chances))
+        label = labels_of(model, chances)[best]
+        if maps and model.report.cam is not None:
+            read = functools.partial(self._serving.read, model)
+            grid = self._heads.draw(model.sha256, model.report.cam, read, maps[0], best)
+            return {"method": "cam", "class": label, "grid": grid}
         ((name, tensor),) = arrays.items()
 
         def score(covered: Array) -> float:
@@ -218,7 +233,7 @@ class Prediction:
             return float(found[best])
 
         grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", "class": labels_of(model, chances)[best], "grid": grid}
+        return {"method": "occlusion", "class": label, "grid": grid}
 
 
 def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:

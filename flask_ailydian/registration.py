@@ -37,6 +37,18 @@ class Declared:
     serving: dict[str, t.Any] | None = None
 
     @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images, where somebody said them."""
+        size = self.size or (self.preprocessing or {}).get("size")
+        return None if size is None else (int(size[0]), int(size[1]))
+
+    @property
+    def image_channels(self) -> int:
+        """One where a recipe says that images are grey, or one mean was given; else three."""
+        grey = (self.preprocessing or {}).get("colour") == "L" or len(self.mean or ()) == 1
+        return 1 if grey else 3
+
+    @property
     def clean_description(self) -> str | None:
         """The description as harmless HTML."""
         return None if self.description is None else sanitize.html(self.description)

@@ -9,10 +9,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from .clock import now
+from .engine import archives
 from .engine import files
 from .engine.probe import ModelReport
 from .engine.probe import probe
+from .engine.probe import probe_torch
 from .engine.probe import ProbeLimits
+from .engine.signature import TensorSpec
 from .errors import BackendUnavailable
 from .errors import Conflict
 from .errors import ModelNotFound
@@ -28,6 +31,7 @@ from .settings import Settings
 from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
 
 #: How long, in seconds, a process goes by what it has read; other processes may change it.
 FRESH_SECONDS = 0.25
@@ -96,10 +100,18 @@ class Registry:
         return [records[0] for records in self._answering.get().values()]
 
     def register(
-        self, data: bytes, name: str, version: str, declared: Declared, *, activate: bool = False
+        self,
+        data: bytes,
+        name: str,
+        version: str,
+        declared: Declared,
+        *,
+        activate: bool = False,
+        proof: dict[str, t.Any] | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
+        :param proof: How the file compares with the version it was made from.
         :raises ModelRefused: when the file is no model that can be served.
         :raises Conflict: when the name has this version already.
         """
@@ -107,27 +119,22 @@ class Registry:
         if len(data) > self._settings.max_model_bytes:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
-        columns = self._models.c
-        taken = self._rows(
-            self._models.select().where(
-                columns.model_name == name, columns.model_version == version
-            )
-        )
-        if taken:
-            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
-        report = self._probe(data)
+        self.refuse_taken(name, version)
+        kind = archives.kind_of(data)
+        report = self._probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
         values |= {
             "model_name": name,
             "model_version": version,
-            "model_type": "onnx",
-            "file_path": files.store(data, self.folder, f"{digest}.onnx"),
+            "model_type": kind,
+            "file_path": files.store(data, self.folder, f"{digest}{SUFFIXES[kind]}"),
             "file_sha256": digest,
             "file_bytes": len(data),
             "deployment_status": "testing",
             "created_at": now(),
             "updated_at": now(),
+            "proof": proof,
         }
         try:
             with self._db.engine.begin() as connection:
@@ -138,6 +145,13 @@ class Registry:
         if activate:
             self._activate(self.get(name, version), {})
         return self.get(name, version)
+
+    def refuse_taken(self, name: str, version: str) -> None:
+        """Raise :class:`Conflict` when the name has this version already."""
+        c = self._models.c
+        taken = self._models.select().where(c.model_name == name, c.model_version == version)
+        if self._rows(taken):
+            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
 
     def update(
         self,
@@ -166,7 +180,7 @@ class Registry:
         if status is not None and status not in STATUSES:
             raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
         if status == "active" and record.status != "active":
-            self._probe(self.read(record))
+            self._probe(self.read(record), record.type, inputs=record.inputs)
             self._activate(record, values)
         else:
             if status is not None:
@@ -231,7 +245,14 @@ class Registry:
             return str(error)
         return None
 
-    def _probe(self, data: bytes) -> ModelReport:
+    def _probe(
+        self,
+        data: bytes,
+        kind: str,
+        *,
+        declared: Declared | None = None,
+        inputs: t.Sequence[TensorSpec] = (),
+    ) -> ModelReport:
         seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
         # Wall time is for machines that are busy with something else.
         limits = ProbeLimits(
@@ -239,7 +260,11 @@ class Registry:
             cpu_seconds=seconds,
             memory_bytes=self._settings.probe_memory_bytes,
         )
-        return probe(data, limits=limits)
+        if kind == "onnx":
+            return probe(data, limits=limits)
+        size = declared.image_size if declared else None
+        channels = declared.image_channels if declared else 3
+        return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
 
     def _mark(self) -> tuple[t.Any, ...]:
         """Return what a new, changed or deleted row changes."""

@@ -9,10 +9,12 @@ import time
 import typing as t
 
 from .engine import runtime
+from .engine.expose import with_outputs
+from .engine.files import sha256_of
 from .engine.forks import restart_in_children
 from .engine.graph_cache import GraphCache
 from .engine.memory import give_back
-from .engine.onnx_engine import OnnxEngine
+from .engine.open import open_engine
 from .engine.protocol import Engine
 from .engine.sessions import SessionPool
 from .engine.signature import zeros
@@ -79,6 +81,10 @@ class Serving:
         ) as engine:
             yield engine
 
+    def read(self, model: ModelRecord) -> bytes:
+        """Return the bytes of a model's file."""
+        return self._registry.read(model)
+
     def preload(self, model: ModelRecord) -> None:
         """Load a model and run it once on nothing, so that its first caller need not wait.
 
@@ -114,12 +120,12 @@ class Serving:
 
     def _open(self, model: ModelRecord) -> Engine:
         data = self._registry.read(model)
-        providers = self._settings.providers
-        saved = self._graphs.open(data, model.sha256) if providers == ("cpu",) else None
-        engine = OnnxEngine(
-            saved or data,
+        engine = open_engine(
+            model.type,
+            self._saved_graph(model, data) or data,
             threads=self._settings.threads,
-            providers=providers,
+            providers=self._settings.providers,
+            **model.report.opening,
         )
         with contextlib.suppress(AilydianError):
             # Memory is laid out and pages are read in the first run.
@@ -131,6 +137,13 @@ class Serving:
             del data
             give_back()
         return engine
+
+    def _saved_graph(self, model: ModelRecord, data: bytes) -> str | None:
+        if model.type != "onnx" or self._settings.providers != ("cpu",):
+            return None
+        exposed = model.report.exposed
+        digest = sha256_of("\0".join((model.sha256, *exposed)).encode())
+        return self._graphs.open(with_outputs(data, exposed), digest)
 
     def _changed(self, servable: c.Collection[str]) -> None:
         self.pool.keep_only(servable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .engine.onnx_engine import OnnxEngine
+from .engine.open import open_engine
 from .engine.signature import zeros
 from .errors import AilydianError
 from .health import Finding
@@ -15,7 +15,8 @@ def try_one(state: t.Any) -> Finding:
     record = state.registry.servable()[0]
     arrays = zeros(record.inputs, (record.preprocessing or {}).get("size", ()))
     try:
-        engine = OnnxEngine(state.registry.read(record), threads=1)
+        data, report = state.registry.read(record), record.report
+        engine = open_engine(record.type, data, threads=1, **report.opening)
         try:
             engine.run(arrays, deadline=None)
         finally:

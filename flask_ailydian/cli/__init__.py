@@ -3,6 +3,7 @@
 from . import doctor as doctor
 from . import infer as infer
 from . import models as models
+from . import optimize as optimize
 from . import schema as schema
 from . import settings as settings
 from .group import ailydian as ailydian

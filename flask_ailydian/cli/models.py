@@ -79,7 +79,7 @@ def add(
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX file, or an MLflow model folder."""
+    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder."""
     limit = current_ailydian.settings.max_model_bytes
     serving = _serving(declared)
     record = current_ailydian.registry.register(

@@ -12,6 +12,7 @@ from ..errors import ModelFailed
 from ..errors import Timeout
 from . import cores
 from . import runtime
+from .expose import with_outputs
 from .protocol import Array
 from .protocol import check
 from .signature import TensorSpec
@@ -30,6 +31,7 @@ class OnnxEngine:
 
     :param source: A model's bytes, or the path of its saved graph (see :mod:`.graph_cache`).
     :param threads: For a caller who is alone; 0 for one per core.
+    :param expose: The last outputs of the source, which a run returns only when asked to.
     :raises ModelFailed: when ONNX Runtime does not take the model.
     """
 
@@ -39,10 +41,13 @@ class OnnxEngine:
         *,
         threads: int = 0,
         providers: t.Sequence[str] = ("cpu",),
+        expose: t.Sequence[str] = (),
     ) -> None:
         self._runtime = runtime.load()
         threads = threads or cores.count()
         saved = isinstance(source, str)
+        if isinstance(source, bytes):
+            source = with_outputs(source, expose)
         shared = saved or len(source) <= SMALL_BYTES
 
         def session(threads: int) -> t.Any:
@@ -61,7 +66,10 @@ class OnnxEngine:
         wide = threads > 1 and shared and tuple(providers) == ("cpu",)
         self._wide = session(threads) if wide else self._narrow
         self.inputs = tuple(map(TensorSpec.from_json, runtime.specs(self._narrow.get_inputs())))
-        self.outputs = tuple(map(TensorSpec.from_json, runtime.specs(self._narrow.get_outputs())))
+        outputs = tuple(map(TensorSpec.from_json, runtime.specs(self._narrow.get_outputs())))
+        self.outputs = outputs[: len(outputs) - len(expose)]
+        self._names = [spec.name for spec in self.outputs]
+        self._exposed = list(expose)
 
     def run(
         self,
@@ -70,6 +78,7 @@ class OnnxEngine:
         deadline: float | None,
         gone: c.Callable[[], bool] | None = None,
         alone: bool = False,
+        exposed: bool = False,
     ) -> dict[str, Array]:
         """Run the model.
 
@@ -88,8 +97,9 @@ class OnnxEngine:
                 raise Timeout()
             ticket = watchdog.watch(deadline, lambda: setattr(options, "terminate", True), gone)
         session = self._wide if alone else self._narrow
+        names = self._names + self._exposed if exposed else self._names
         try:
-            results = session.run(None, arrays, options)
+            results = session.run(names, arrays, options)
         except Exception as error:
             if options.terminate:
                 late = deadline is not None and time.monotonic() >= deadline
@@ -98,7 +108,7 @@ class OnnxEngine:
         finally:
             if ticket is not None:
                 watchdog.call_off(ticket)
-        return {spec.name: value for spec, value in zip(self.outputs, results, strict=True)}
+        return dict(zip(names, results, strict=True))
 
     def close(self) -> None:
         """Drop the sessions; their memory goes back once no run holds them."""

@@ -27,12 +27,14 @@ class Engine(t.Protocol):
         deadline: float | None,
         gone: c.Callable[[], bool] | None = None,
         alone: bool = False,
+        exposed: bool = False,
     ) -> dict[str, Array]:
         """Return the outputs by name.
 
         :param deadline: As ``time.monotonic()`` counts; a run that passes it is ended.
         :param gone: Says whether the caller has hung up; its run is ended as well.
         :param alone: Nobody else runs: this run may use every core.
+        :param exposed: Return the exposed inner values as well, after the outputs.
         """
 
     def close(self) -> None:

@@ -40,6 +40,7 @@ class ModelMixin:
     deployment_status: Mapped[str] = mapped_column(sa.String(16), index=True)
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
     serving: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    # How a variant that was made from another version compares with it.
     proof: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, onupdate=now)

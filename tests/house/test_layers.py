@@ -18,11 +18,11 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
     {"access", "inputs", "engine", "tables"},
-    {"demo", "audit", "options", "folders", "fresh", "parallel"},
+    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples"},
     {"registration", "records"},
     {"registry"},
     {"serving"},
-    {"health", "prediction"},
+    {"health", "prediction", "optimization"},
     {"inference"},
     {"state", "trial"},
     {"web"},

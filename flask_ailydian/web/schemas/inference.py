@@ -92,12 +92,15 @@ class Performance(ma.Schema):
 class Explanation(ma.Schema):
     """Which parts of an image speak for its class."""
 
-    method = fields.String(required=True, metadata=described("`occlusion`."))
+    method = fields.String(required=True, metadata=described("`cam` or `occlusion`."))
     class_ = fields.String(required=True, data_key="class")
     grid = fields.List(
         fields.List(fields.Float()),
         required=True,
-        metadata=described("From top to bottom: by how much covering the part lowers the class."),
+        metadata=described(
+            "From top to bottom. `cam`: what each place adds to the score of the class; "
+            "`occlusion`: by how much covering the part lowers its probability."
+        ),
     )
 
 

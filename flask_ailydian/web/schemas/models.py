@@ -43,9 +43,12 @@ class Model(ma.Schema):
     description = fields.String(allow_none=True, metadata=described("Harmless HTML."))
     accuracy = fields.Float(allow_none=True)
     serving = fields.Dict(required=True, metadata=described("How it is cached and batched."))
-    proof = fields.Dict(allow_none=True, metadata=described("What was measured of a variant."))
     created_at = fields.String(required=True)
     updated_at = fields.String(required=True)
+    proof = fields.Dict(
+        allow_none=True,
+        metadata=described("How an optimised variant compares with the version it was made from."),
+    )
 
 
 class ModelAnswer(ma.Schema):
