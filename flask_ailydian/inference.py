@@ -24,6 +24,7 @@ from .errors import AilydianError
 from .errors import InternalError
 from .errors import ModelFailed
 from .errors import ValidationFailed
+from .parallel import in_order
 from .prediction import chances_of
 from .prediction import Given
 from .prediction import is_floats
@@ -88,6 +89,27 @@ class Inference:
         self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
+
+    def answer_all(
+        self,
+        readers: t.Iterable[c.Callable[[], Given]],
+        *,
+        actor: str | None = None,
+        patience: Patience = FOR_EVER,
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield the answer's body for each input, or its error's, in the order of the inputs.
+
+        As many are worked on at once as there are slots, and one more that decodes; each has
+        its own audit row.
+        """
+
+        def one(read: c.Callable[[], Given]) -> dict[str, t.Any]:
+            try:
+                return self.answer(read, actor=actor, patience=patience)
+            except AilydianError as error:
+                return error.body()
+
+        return in_order(readers, one, workers=self._prediction.executor.slots + 1)
 
     def claim(self, scope: str, form: str, body: bytes) -> Claim | Reply:
         """Take the right to answer an ``Idempotency-Key``, or return the reply it had.

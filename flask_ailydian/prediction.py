@@ -179,10 +179,9 @@ class Prediction:
             message = f"{model.name} takes {member!r}."
             raise ValidationFailed(message, fields={member: [message]})
         if member == "image":
-            recipe = preprocessing.ImagePreprocessing.from_json(model.preprocessing or {})
             tensor = preprocessing.load(
                 value,
-                recipe,
+                model.recipe,
                 max_bytes=self._settings.max_image_bytes,
                 max_pixels=self._settings.max_image_pixels,
                 declared=given.media_type,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 from datetime import datetime
 
 from .engine.probe import ModelReport
 from .engine.signature import TensorSpec
+from .inputs.preprocessing import ImagePreprocessing
 from .options import ServingOptions
 
 
@@ -39,6 +41,11 @@ class ModelRecord:
     def memory_bytes(self) -> int:
         """What the loaded model takes, as measured when it was tried."""
         return self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
+
+    @functools.cached_property
+    def recipe(self) -> ImagePreprocessing:
+        """How the model wants its images."""
+        return ImagePreprocessing.from_json(self.preprocessing or {})
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -8,6 +8,7 @@ import threading
 import time
 import typing as t
 
+from .engine import runtime
 from .engine.forks import restart_in_children
 from .engine.graph_cache import GraphCache
 from .engine.memory import give_back
@@ -99,6 +100,10 @@ class Serving:
                 if not self.pool.holds(record.sha256):
                     self.preload(record)
 
+    def wrong_providers(self) -> str | None:
+        """Return what is wrong with the chosen execution providers, or ``None``."""
+        return runtime.provider_state(self._settings.providers)
+
     def _load_aside(self, model: ModelRecord) -> None:
         try:
             self.preload(model)
@@ -122,8 +127,9 @@ class Serving:
         with contextlib.suppress(AilydianError):
             # Memory is laid out and pages are read in the first run.
             arrays = zeros(engine.inputs, (model.preprocessing or {}).get("size", ()))
+            deadline = time.monotonic() + self._settings.timeout_seconds
             for alone in (True, False):
-                engine.run(arrays, deadline=None, alone=alone)
+                engine.run(arrays, deadline=deadline, alone=alone)
         if len(data) > 2**22:
             del data
             give_back()

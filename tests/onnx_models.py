@@ -107,6 +107,28 @@ def _loop(count: int | None, size: int) -> bytes:
     return build([node], [value("input", [size, size])], [value("output", [size, size])], weights)
 
 
+def timed(size: int = 64) -> bytes:
+    """`turns` [1], whole numbers → `output` [size, size]: a run as long as its caller wants."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "x"], ["y"]),
+            helper.make_node("Softmax", ["y"], ["z"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "body",
+        [
+            value("i", [], TensorProto.INT64),
+            value("go", [], TensorProto.BOOL),
+            value("x", [size, size]),
+        ],
+        [value("on", [], TensorProto.BOOL), value("z", [size, size])],
+    )
+    node = helper.make_node("Loop", ["turns", "yes", "start"], ["output"], body=body)
+    weights = {"yes": np.array(True), "start": np.eye(size, dtype=np.float32)}
+    turns = value("turns", [1], TensorProto.INT64)
+    return build([node], [turns], [value("output", [size, size])], weights)
+
+
 def slow(turns: int = 200_000, size: int = 64) -> bytes:
     """`input` [size, size], for seconds, → `output`."""
     return _loop(turns, size)

@@ -75,6 +75,10 @@ def _telemetry() -> Finding:
     )
 
 
+def _engine() -> Finding:
+    return health.engine(current_ailydian.serving, current_ailydian.prediction.executor)
+
+
 def _database() -> Finding:
     return health.database(current_ailydian.db, current_ailydian.tables)
 
@@ -96,6 +100,7 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "settings": _settings,
     "model folder": _folder,
     "telemetry": _telemetry,
+    "engine": _engine,
     "database": _database,
     "models": _models,
     "inference": _inference,

@@ -43,6 +43,9 @@ def _document() -> dict[str, t.Any]:
 
 ROUTES = (
     Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
+    Route(
+        "POST", "/inference/batch", "infer_batch", inference.infer_batch, "inference", body="batch"
+    ),
     Route("GET", "/models", "models", models.list_models, "models"),
     Route("POST", "/models", "upload_model", models.upload, "models", body="upload"),
     Route("GET", "/models/<name>", "model_versions", models.list_versions, "models"),

@@ -183,7 +183,9 @@ def _in_memory(*_: t.Any, **__: t.Any) -> t.IO[bytes]:
     return io.BytesIO()
 
 
-def read_multipart(data: bytes) -> tuple[MultiDict[str, str], MultiDict[str, bytes]]:
+def read_multipart(
+    data: bytes, *, parts: int = MAX_PARTS
+) -> tuple[MultiDict[str, str], MultiDict[str, bytes]]:
     """Parse a multipart body into fields and files, in memory: nothing is spooled to disk."""
     boundary = parse_options_header(request.content_type)[1].get("boundary", "")
     if not boundary:
@@ -191,7 +193,7 @@ def read_multipart(data: bytes) -> tuple[MultiDict[str, str], MultiDict[str, byt
     parser = MultiPartParser(
         stream_factory=_in_memory,
         max_form_memory_size=MAX_FIELD_BYTES,
-        max_form_parts=MAX_PARTS,
+        max_form_parts=parts,
     )
     try:
         form, files = parser.parse(io.BytesIO(data), boundary.encode("latin-1"), len(data))

@@ -43,6 +43,27 @@ class InferenceRequest(InferenceFields):
     )
 
 
+class BatchItem(ma.Schema):
+    """One input of a batch."""
+
+    image = fields.String(metadata=described("The image file, as base64 or as a data URI."))
+    text = fields.String(metadata=described("For models that take text."))
+    inputs = fields.Dict(
+        keys=fields.String(), metadata=described("For models without declared pre-processing.")
+    )
+    user_id = Opaque(metadata=described("Whom this answer is about; instead of the batch's."))
+
+
+class BatchRequest(InferenceFields):
+    """Many inputs for one model."""
+
+    items = fields.List(
+        fields.Nested(BatchItem),
+        required=True,
+        metadata=described("The inputs; as many as `AILYDIAN_MAX_BATCH` allows."),
+    )
+
+
 class Chance(ma.Schema):
     """A class's probability."""
 
@@ -97,3 +118,16 @@ class InferenceResponse(ma.Schema):
     explanation = fields.Nested(Explanation)
     outputs = fields.Dict(metadata=described("The outputs of a model without classes."))
     performance = fields.Nested(Performance, required=True)
+
+
+class BatchResponse(ma.Schema):
+    """The answers to many inputs, in their order."""
+
+    success = fields.Boolean(required=True, metadata=described("Whether the batch was worked on."))
+    succeeded = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    results = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata=described("For each input what `POST /inference` answers, or its error's body."),
+    )

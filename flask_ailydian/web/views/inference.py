@@ -18,6 +18,7 @@ from ..http import answer
 from ..http import needs
 from ..http import read_body
 from ..http import returns
+from ..schemas.inference import BatchResponse
 from ..schemas.inference import InferenceResponse
 
 
@@ -39,6 +40,23 @@ def infer() -> dict[str, t.Any] | Response:
     return current_ailydian.inference.answer(
         lambda: forms.read(body), actor=actor, claim=claim, patience=patience
     )
+
+
+@needs("infer")
+@returns(BatchResponse(), fails=(400, 413, 415, 422, 503))
+def infer_batch() -> dict[str, t.Any]:
+    """Predict many inputs, each with its own result or error."""
+    actor, patience = g.ailydian_actor, connection.patience()
+    readers = forms.read_batch(read_body(current_ailydian.settings.max_batch_bytes))
+    answers = current_ailydian.inference.answer_all(readers, actor=actor, patience=patience)
+    results = list(answers)
+    succeeded = sum(result["success"] for result in results)
+    return {
+        "success": True,
+        "succeeded": succeeded,
+        "failed": len(results) - succeeded,
+        "results": results,
+    }
 
 
 def _claim(key: str, actor: str | None, body: bytes) -> Claim | Reply:

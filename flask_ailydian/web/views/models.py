@@ -86,13 +86,14 @@ def _recipe(text: str) -> dict[str, t.Any]:
 @accepts(ModelPatch())
 @returns(ModelAnswer(), fails=(400, 401, 403, 404, 409, 422))
 def change(given: dict[str, t.Any], name: str, version: str) -> dict[str, t.Any]:
-    """Set the status or the text of a version."""
+    """Set the status, the text or the serving of a version."""
     record = current_ailydian.registry.update(
         name,
         version,
         status=given.get("deployment_status"),
         description=given.get("description"),
         accuracy=given.get("accuracy"),
+        serving=given.get("serving"),
     )
     return {"success": True, "model": dump(record)}
 
