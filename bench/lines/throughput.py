@@ -20,21 +20,18 @@ from ..machine import Meter
 from ..servers import Server
 from ..workshop import bare
 from ..workshop import Bench
-from ..workshop import Host
 
-MODEL, CLIENTS = "resnet50", (8, 32)
+MODEL, CLIENTS = int8.MODEL, (8, 32)
 OURS, INT8 = "flask-ailydian", "flask-ailydian int8"
 Figures = dict[str, dict[str, Figure]]
 
 
 def measure(bench: Bench) -> list[Row]:
     """Let the floor, this package and its peers take turns, round by round."""
-    host = Host(bench, "throughput")
-    host.add(MODEL)
+    host, has_int8 = int8.serving(bench)
     servers = [host.server(MODEL), bare(bench, MODEL), *rivals.servers(bench, MODEL)]
-    variant = int8.make(bench, host, MODEL)
-    if variant is not None:
-        servers.append(host.server(f"{MODEL}&model_version={variant}", name=INT8))
+    if has_int8:
+        servers.append(host.server(int8.query(), name=INT8))
     found: Figures = collections.defaultdict(lambda: collections.defaultdict(Figure))
     with Floor(bench, MODEL) as floor:
         for number in range(bench.rounds):
