@@ -16,7 +16,6 @@ from .engine.onnx_engine import OnnxEngine
 from .engine.protocol import Engine
 from .engine.sessions import SessionPool
 from .engine.signature import zeros
-from .engine.watchdog import Watchdog
 from .errors import AilydianError
 from .records import ModelRecord
 from .registry import Registry
@@ -36,7 +35,6 @@ class Serving:
         self._registry = registry
         self.pool = pool
         self._graphs = graphs
-        self._watchdog = Watchdog()
         self.start_anew()
         restart_in_children(self)
         registry.on_change(self._changed)
@@ -122,7 +120,6 @@ class Serving:
             saved or data,
             threads=self._settings.threads,
             providers=providers,
-            watchdog=self._watchdog,
         )
         with contextlib.suppress(AilydianError):
             # Memory is laid out and pages are read in the first run.

@@ -15,7 +15,7 @@ from . import runtime
 from .protocol import Array
 from .protocol import check
 from .signature import TensorSpec
-from .watchdog import Watchdog
+from .watchdog import shared as watchdog
 
 #: Up to this size of a file, weights may be in memory twice.
 SMALL_BYTES = 64 * 2**20
@@ -39,10 +39,8 @@ class OnnxEngine:
         *,
         threads: int = 0,
         providers: t.Sequence[str] = ("cpu",),
-        watchdog: Watchdog | None = None,
     ) -> None:
         self._runtime = runtime.load()
-        self._watchdog = watchdog or Watchdog()
         threads = threads or cores.count()
         saved = isinstance(source, str)
         shared = saved or len(source) <= SMALL_BYTES
@@ -88,9 +86,7 @@ class OnnxEngine:
         if deadline is not None:
             if deadline <= time.monotonic():
                 raise Timeout()
-            ticket = self._watchdog.watch(
-                deadline, lambda: setattr(options, "terminate", True), gone
-            )
+            ticket = watchdog.watch(deadline, lambda: setattr(options, "terminate", True), gone)
         session = self._wide if alone else self._narrow
         try:
             results = session.run(None, arrays, options)
@@ -101,7 +97,7 @@ class OnnxEngine:
             raise ModelFailed() from error
         finally:
             if ticket is not None:
-                self._watchdog.call_off(ticket)
+                watchdog.call_off(ticket)
         return {spec.name: value for spec, value in zip(self.outputs, results, strict=True)}
 
     def close(self) -> None:

@@ -78,3 +78,7 @@ class Watchdog:
                     if moment >= deadline or (gone is not None and gone()):
                         del self._watched[ticket]
                         end()
+
+
+#: One for all engines of a process.
+shared = Watchdog()
