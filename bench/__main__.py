@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Measure the lines that were asked for; write and show what was found."""
+    """Measure the lines that were asked for; write and show what was found; 1 when one failed."""
     options = _parser().parse_args()
     names = [name for name in options.only.split(",") if name] or list(LINES)
     unknown = [name for name in names if name not in LINES]
@@ -31,17 +31,23 @@ def main() -> int:
     bench = Bench(rounds, options.quick, options.peers, HERE / ".work", say=_say)
     rows: list[Row] = []
     skipped: dict[str, str] = {}
+    failed = False
     for name in names:
         _say(f"{name} …")
         try:
             rows += LINES[name](bench)
         except Skipped as reason:
             skipped[name] = str(reason)
+        # One line that cannot be measured must not cost what the others found.
+        except RuntimeError as error:
+            _say(f"{name} failed: {error}")
+            skipped[name] = "it failed"
+            failed = True
     folder = HERE / "results" if whole else HERE / "results" / "tmp"
     report.write(folder, bench, rows, skipped, time.monotonic() - started)
     print(report.table(rows, skipped))
     print(f"{time.monotonic() - started:.0f} s; written to {folder.relative_to(HERE.parent)}.")
-    return 0
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:

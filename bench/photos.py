@@ -13,9 +13,9 @@ Array = np.ndarray[t.Any, np.dtype[t.Any]]
 QUALITY = 80
 
 
-def make(count: int, *, seed: int = 0) -> list[bytes]:
-    """Return JPEG files of about 1024×1024, of the size and decoding cost of photographs."""
-    return [_jpeg(_photo(np.random.default_rng([seed, i]))) for i in range(count)]
+def make(count: int, *, seed: int = 0, side: int = 1024) -> list[bytes]:
+    """Return JPEG files of about *side* × *side*, of the size and decoding cost of photographs."""
+    return [_jpeg(_photo(np.random.default_rng([seed, i]), side)) for i in range(count)]
 
 
 def _jpeg(pixels: Array) -> bytes:
@@ -24,8 +24,9 @@ def _jpeg(pixels: Array) -> bytes:
     return file.getvalue()
 
 
-def _photo(rng: np.random.Generator) -> Array:
-    height, width = (int(side) for side in rng.integers(960, 1089, size=2))
+def _photo(rng: np.random.Generator, side: int) -> Array:
+    low, high = side - side // 16, side + side // 16
+    height, width = (int(n) for n in rng.integers(low, high + 1, size=2))
     picture = _texture(rng, height, width)
     y, x = np.mgrid[:height, :width]
     for _ in range(int(rng.integers(6, 14))):

@@ -19,7 +19,10 @@ Array = np.ndarray[t.Any, np.dtype[t.Any]]
 
 SIDE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_TABLES = [((np.arange(256) / 255 - m) / s).astype(np.float32) for m, s in zip(MEAN, STD)]  # noqa: B905
+_TABLES = [
+    ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+    for mean, std in zip(MEAN, STD, strict=True)
+]
 #: How many classes an answer names.
 TOP = 5
 

@@ -73,15 +73,17 @@ def table(rows: list[Row], skipped: dict[str, str]) -> str:
     texts += [f"{line}: skipped, {why}" for line, why in skipped.items()]
     texts.append(
         f"OTHERS: share of the machine that others used, median of the rounds; NOISY: rounds in "
-        f"which it was above {NOISY:.0%}."
+        f"which it was above {NOISY:.0%}; yes? and NO? stand on such rounds."
     )
     return "\n".join(text.rstrip() for text in texts)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     reach = "" if row.reach is None else f"{row.reach[0]} {row.reach[1]:g}"
-    met = {None: "", True: "yes", False: "NO"}[row.met]
     figure = row.figure
+    met = {None: "", True: "yes", False: "NO"}[row.met]
+    # What was measured among noise decides nothing.
+    met += "?" if met and 2 * figure.noisy > len(figure.values) else ""
     noisy = f"{figure.noisy} of {len(figure.values)}"
     return (
         *(row.line, row.what, _number(figure.median), reach, met),
@@ -107,7 +109,8 @@ def _markdown(
         + (f" Peers: {peers}." if peers else ""),
         "",
         "Medians over the rounds. *Others* is the share of the machine that other processes used "
-        f"meanwhile; *noisy* counts the rounds in which it was above {NOISY:.0%}.",
+        f"meanwhile; *noisy* counts the rounds in which it was above {NOISY:.0%}; *yes?* and *NO?* "
+        "stand on those.",
         "",
         "| Line | What | Median | Reach | Met | Others | Noisy |",
         "| --- | --- | ---: | --- | --- | ---: | --- |",

@@ -50,7 +50,8 @@ class Peer:
         pip = ["-m", "pip", "--python", str(self.folder), "install", "--quiet"]
         base = ("numpy", "onnxruntime", "pillow")
         # An environment of a Python without pip of its own: the system's fills it.
-        subprocess.run(["python3", *pip, *self.packages, *base], check=True)
+        if subprocess.run(["python3", *pip, *self.packages, *base]).returncode:
+            raise RuntimeError(f"{self.name} could not be installed; what pip said stands above.")
         done.touch()
 
     def server(self, bench: Bench, model: str) -> Server:

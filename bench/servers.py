@@ -16,8 +16,8 @@ from pathlib import Path
 from . import load
 
 ROOT = Path(__file__).parent.parent
-#: Threads of a gunicorn worker: more than the requests that wait, so that it can say no to some.
-THREADS = 64
+#: Threads of a gunicorn worker, as the guide recommends: more than the requests that may wait.
+THREADS = 160
 
 
 @dataclasses.dataclass

@@ -14,13 +14,12 @@ from ..settings import knows
 from ..workshop import Bench
 from ..workshop import Host
 
-MODEL = "resnet50"
+MODEL = int8.MODEL
 
 
 def measure(bench: Bench) -> list[Row]:
     """Serve each model in a fresh server, then read what the kernel says."""
-    host = Host(bench, "memory")
-    host.add(MODEL)
+    host, has_int8 = int8.serving(bench)
     empty, full = Figure("MB"), Figure("MB")
     for _ in range(_starts(bench)):
         _one(bench, host.server(MODEL), empty, full)
@@ -28,12 +27,10 @@ def measure(bench: Bench) -> list[Row]:
         Row("memory", "before the first model (PSS), MB", empty),
         Row("memory", "fp32 ResNet-50 (PSS), MB", full, ("<=", 330)),
     ]
-    variant = int8.make(bench, host, MODEL)
-    if variant is not None:
+    if has_int8:
         small = Figure("MB")
         for _ in range(_starts(bench)):
-            server = host.server(f"{MODEL}&model_version={variant}")
-            _one(bench, server, Figure("MB"), small)
+            _one(bench, host.server(int8.query()), Figure("MB"), small)
         rows.append(Row("memory", "int8 ResNet-50 (PSS), MB", small, ("<=", 200)))
     if not knows("model_memory_bytes"):
         bench.say("memory: eviction skipped, this version has no AILYDIAN_MODEL_MEMORY_BYTES.")

@@ -1,4 +1,4 @@
-"""BentoML: a worker process a core, one thread a run."""
+"""BentoML: one worker process, a thread a core, one thread a run: they share the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bentoml.validators import ContentType
 from bench import reference
 
 
-@bentoml.service(workers=os.cpu_count() or 1, traffic={"timeout": 120})
+@bentoml.service(workers=1, threads=os.cpu_count() or 1, traffic={"timeout": 120})
 class Photo:
     """The whole work in one call."""
 

@@ -33,5 +33,7 @@ class Api(ls.LitAPI):
 
 if __name__ == "__main__":
     workers = os.cpu_count() or 1
-    server = ls.LitServer(Api(), accelerator="cpu", workers_per_device=workers, timeout=120)
+    server = ls.LitServer(
+        Api(), accelerator="cpu", workers_per_device=workers, fast_queue=True, timeout=120
+    )
     server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, log_level="warning")

@@ -196,7 +196,7 @@ def test_a_row_is_met_by_its_median_alone() -> None:
 def test_the_table_marks_what_is_missed_and_what_is_noisy() -> None:
     rows = [Row("line", "what", figure(2, others=0.5), ("<=", 1.0)), Row("line", "told", figure(3))]
     text = report.table(rows, {"other": "there is none"})
-    assert "<= 1" in text and "NO" in text and "50.0%" in text and "1 of 1" in text
+    assert "<= 1" in text and "NO?" in text and "50.0%" in text and "1 of 1" in text
     assert "other: skipped, there is none" in text
 
 
