@@ -15,6 +15,7 @@ from .engine.optimize import Feed
 from .engine.optimize import measure
 from .engine.optimize import Measured
 from .engine.optimize import quantise
+from .engine.optimize import weight_bits
 from .engine.postprocess import probabilities
 from .errors import AilydianError
 from .errors import ModelRefused
@@ -100,6 +101,7 @@ def optimise(
     proof = {
         "of": {"version": record.version, "sha256": record.sha256},
         "method": "int8-dynamic" if feed.dtype == "string" else "int8-static-qdq",
+        "weight_bits": weight_bits(),
         "runtime": f"onnxruntime {after.runtime}",
         "calibration_samples": len(samples.fitted) - skipped,
         "proof_samples": len(judged),

@@ -99,10 +99,14 @@ def before_layers(graph: t.Any) -> list[str]:
 
 
 def _run(quantization: t.Any, request: dict[str, t.Any], left_out: list[str]) -> None:
-    kinds = quantization.QuantType
+    kinds, reduce_range = quantization.QuantType, request["bits"] < 8
     if request["kind"] == "dynamic":
         quantization.quantize_dynamic(
-            "ready.onnx", "int8.onnx", per_channel=True, weight_type=kinds.QInt8
+            "ready.onnx",
+            "int8.onnx",
+            per_channel=True,
+            weight_type=kinds.QInt8,
+            reduce_range=reduce_range,
         )
         return
 
@@ -122,6 +126,7 @@ def _run(quantization: t.Any, request: dict[str, t.Any], left_out: list[str]) ->
         # Signed activations lose most of the speed: the processor multiplies unsigned by signed.
         activation_type=kinds.QUInt8,
         weight_type=kinds.QInt8,
+        reduce_range=reduce_range,
         op_types_to_quantize=sorted(QUANTISED),
         nodes_to_exclude=left_out,
         # Percentiles and entropy took six times as long and agreed no better.

@@ -18,6 +18,7 @@ from PIL import Image
 from flask_ailydian import current_ailydian
 from flask_ailydian import optimization
 from flask_ailydian import samples
+from flask_ailydian.engine import optimize
 from flask_ailydian.engine.optimize import Measured
 from flask_ailydian.errors import Conflict
 from flask_ailydian.errors import ModelRefused
@@ -273,6 +274,35 @@ def test_labels_come_from_a_table_or_from_folders(tmp_path: Path) -> None:
     with pytest.raises(ValidationFailed) as caught:
         samples.read_table(table, COLOURS)
     assert "'violet'" in str(caught.value.fields)
+
+
+def test_weights_keep_a_bit_free_where_products_would_overflow(
+    make_app: t.Callable[..., Flask], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert optimize.weight_bits("x86_64", "flags : avx2 avx512_vnni") == 8
+    assert optimize.weight_bits("x86_64", "flags : avx2 avx512f") == 7
+    assert optimize.weight_bits("aarch64", "Features : asimd") == 8
+    monkeypatch.setattr(optimize.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(optimize.Path, "read_text", lambda *a, **k: "flags : avx2")
+    app = make_app()
+    with app.app_context():
+        record = register(onnx_models.convolutional())
+        split = optimization.plan(record, samples.images(folder, COLOURS))
+        outcome = optimization.optimise(
+            current_ailydian.registry,
+            current_ailydian.settings,
+            record,
+            split,
+            version="v1-int8",
+            min_agreement=0.9,
+        )
+        assert outcome.record is not None
+        stored = current_ailydian.registry.read(outcome.record)
+    assert outcome.proof["weight_bits"] == 7
+    graph = onnx.load_model_from_string(stored).graph
+    tensors = [onnx.numpy_helper.to_array(w) for w in graph.initializer]
+    largest = max(int(abs(w).max()) for w in tensors if w.dtype == np.int8 and w.size > 1)
+    assert 60 <= largest <= 64
 
 
 def test_the_arithmetic_of_a_proof() -> None:
