@@ -9,7 +9,8 @@ from flask import Flask
 
 from .access import Gate
 from .audit.fingerprint import Fingerprint
-from .audit.ledger import Ledger
+from .audit.keys import KeyProvider
+from .audit.setup import create_ledger
 from .cli import ailydian as commands
 from .engine.sessions import SessionPool
 from .inference import Inference
@@ -26,10 +27,15 @@ class FlaskAilydian:
 
     :param app: Call :meth:`init_app` on this application now.
     :param db: The host's ``SQLAlchemy`` instance; by default the one registered on the app.
+    :param keys: Where master keys come from, for a key management service; by default the
+        settings or a file.
     """
 
-    def __init__(self, app: Flask | None = None, db: t.Any = None) -> None:
+    def __init__(
+        self, app: Flask | None = None, db: t.Any = None, *, keys: KeyProvider | None = None
+    ) -> None:
         self._db = db
+        self._keys = keys
         self.gate = Gate()
         """Who calls, and may they: decorate with ``gate.actor`` and ``gate.may``."""
         self.blueprint = create_blueprint()
@@ -51,18 +57,20 @@ class FlaskAilydian:
                 "Call SQLAlchemy(app) of Flask-SQLAlchemy before FlaskAilydian(app)."
             )
         settings = Settings.from_config(app.config)
-        app.extensions["ailydian"] = _state(app, db, settings, self.gate)
+        app.extensions["ailydian"] = _state(app, db, settings, self.gate, self._keys)
         app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
         app.cli.add_command(commands)
 
 
-def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
+def _state(
+    app: Flask, db: t.Any, settings: Settings, gate: Gate, keys: KeyProvider | None
+) -> State:
     tables = bind_tables(db)
     own = Path(app.instance_path) / "ailydian"
     folder = Path(app.root_path, settings.model_dir) if settings.model_dir else own / "models"
     registry = Registry(db, tables, settings, folder)
-    ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
+    ledger = create_ledger(db, tables, settings, own, fingerprint, keys)
     sessions = SessionPool(threads=settings.threads)
     return State(
         settings=settings,
