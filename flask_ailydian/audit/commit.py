@@ -14,6 +14,7 @@ from ..tables import Tables
 from .chain import Chain
 from .chain import Event
 from .line import Line
+from .statements import Insert
 from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
@@ -61,8 +62,8 @@ class Committer:
         alive: c.Callable[[sa.Connection, set[str]], set[str]],
     ) -> None:
         self.line = line
-        self._logs = tables.InferenceLog.__table__.insert()
-        self._events = tables.AuditEvent.__table__.insert()
+        self._tables = tables
+        self._inserts: tuple[Insert, Insert] | None = None
         keys = tables.IdempotencyKey.__table__
         mine = sa.and_(
             keys.c.key_hash == sa.bindparam("of_key"), keys.c.claim == sa.bindparam("of_claim")
@@ -166,17 +167,24 @@ class Committer:
         if chain.seq == 0 and events:
             events.insert(0, self._opening())
         chain, rows = chain.link(events)
-        logs = [item.log for item in written if item.log is not None]
-        if logs:
-            connection.execute(self._logs, logs)
+        into_log, into_trail = self._prepared(connection)
+        if logs := [item.log for item in written if item.log is not None]:
+            into_log.execute(connection, logs)
         if rows:
-            connection.execute(self._events, rows)
+            into_trail.execute(connection, rows)
         for item in written:
             if item.settle is not None:
                 self._settle(connection, *item.settle)
             if item.work is not None:
                 self._work(connection, item.work)
         return chain
+
+    def _prepared(self, connection: sa.Connection) -> tuple[Insert, Insert]:
+        if self._inserts is None:
+            logs, events = self._tables.InferenceLog, self._tables.AuditEvent
+            dialect = connection.dialect
+            self._inserts = (Insert(logs.__table__, dialect), Insert(events.__table__, dialect))
+        return self._inserts
 
     def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
         try:

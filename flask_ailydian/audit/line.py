@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import random
 import socket
 import sqlite3
 import threading
@@ -68,7 +69,6 @@ class Line:
         self._timeout = timeout
         self._connection: sa.Connection | None = None
         self._attempt: Attempt | None = None
-        self._busy = 0
         self.fresh = False
         self.shared = False
 
@@ -84,13 +84,8 @@ class Line:
         connection.begin()
         if connection.dialect.name == "sqlite" and not self.shared:
             raw: t.Any = connection.connection.dbapi_connection
-            tenths = max(1, int((due - time.monotonic()) * 10 + 0.5))
-            if tenths != self._busy:
-                raw.execute(f"PRAGMA busy_timeout={100 * tenths}")
-                self._busy = tenths
             if not raw.in_transaction:
-                # Take the write lock now: a lock that is wanted later cannot be waited for.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                _take_write_lock(raw, due)
         return connection
 
     def rollback(self) -> None:
@@ -146,7 +141,7 @@ class Line:
 
     def _connected(self, due: float) -> sa.Connection:
         engine = self._engine()
-        self.shared, self._busy = in_memory(engine), 0
+        self.shared = in_memory(engine)
         if self.shared:
             return engine.connect()
         if engine.dialect.name == "sqlite":
@@ -178,6 +173,9 @@ class Line:
             mode = _write_ahead(run, time.monotonic() + self._timeout)
             # A rollback journal is only gone for certain once its folder is synced too.
             run(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+            if mode == "wal":
+                # Only the write lock is waited for then, and that we do ourselves.
+                run("PRAGMA busy_timeout=0")
             run("PRAGMA secure_delete=ON")
         elif connection.dialect.name == "postgresql":
             said = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
@@ -185,6 +183,23 @@ class Line:
                 connection.exec_driver_sql("SET synchronous_commit = on")
             connection.exec_driver_sql(f"SET statement_timeout = {millis}")
             connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = {2 * millis}")
+
+
+def _take_write_lock(raw: t.Any, due: float) -> None:
+    """Begin a transaction that can write: a lock that is wanted later cannot be waited for.
+
+    SQLite's own waiting sleeps up to 100 ms between two looks, so that of several processes one
+    may starve.
+    """
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > due:
+                raise
+            time.sleep(random.uniform(0.0003, 0.002))
 
 
 def _write_ahead(run: c.Callable[[str], t.Any], until: float) -> str:

@@ -15,6 +15,7 @@ import uuid
 
 import sqlalchemy as sa
 
+from . import statements
 from .keys import derive
 from .keys import KeyProvider
 from .keys import KeyUnavailable
@@ -118,14 +119,10 @@ class Subjects:
 
     def alive(self, connection: sa.Connection, refs: set[str]) -> set[str]:
         """Return which of *refs* are not erased, and hold off their erasure until the commit."""
-        query = sa.select(self.table.c.ref).where(
-            self.table.c.ref.in_(refs), self.table.c.wrapped.is_not(None)
-        )
         if self.separate:
             with self._engine().connect() as own:
-                return set(own.execute(query).scalars())
-        # PostgreSQL locks the rows against an erasure; SQLite has one writer anyway.
-        return set(connection.execute(query.with_for_update(read=True, key_share=True)).scalars())
+                return statements.alive(self.table, own, refs)
+        return statements.alive(self.table, connection, refs)
 
     def blinds(self, name: bytes) -> list[str]:
         """Return the blind indexes under which *name* may stand, newest key first."""
