@@ -72,7 +72,8 @@ class Committer:
         self._give_up = keys.delete().where(mine)
         self._opening = opening
         self._alive = alive
-        self._chain: Chain | None = None
+        #: Where this process's chain stands on disk; ``None`` before the first row.
+        self.chain: Chain | None = None
         #: When the transaction under way must be over, by ``time.monotonic()``.
         self.due: float | None = None
 
@@ -136,7 +137,7 @@ class Committer:
             raise
         except Exception:
             # COMMIT was not asked for, but the connection is not worth keeping.
-            self._chain = None
+            self.chain = None
             self.line.drop()
             raise
         else:
@@ -149,10 +150,10 @@ class Committer:
             connection.commit()
         except Exception as error:
             # The links may be there. A chain that went on from either guess might be wrong.
-            self._chain = None
+            self.chain = None
             self.line.drop()
             raise Unclear() from error
-        self._chain = chain
+        self.chain = chain
 
     def _write(self, connection: sa.Connection, items: list[Item]) -> Chain:
         refs = {r for i in items for r in (i.event.subject_ref, i.event.actor_ref) if r}
@@ -163,7 +164,7 @@ class Committer:
                 item.error = SubjectGone()
             else:
                 written.append(item)
-        chain, events = self._chain or Chain.begun(), [item.event for item in written]
+        chain, events = self.chain or Chain.begun(), [item.event for item in written]
         if chain.seq == 0 and events:
             events.insert(0, self._opening())
         chain, rows = chain.link(events)
@@ -204,5 +205,5 @@ class Committer:
     def forget(self) -> None:
         """In a forked child: begin anew."""
         self.line.leave()
-        self._chain = None
+        self.chain = None
         self.due = None

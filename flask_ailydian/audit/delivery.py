@@ -19,6 +19,7 @@ from ..errors import AilydianError
 from ..errors import AuditUnavailable
 from ..tables import Tables
 from .chain import Event
+from .checkpoints import Checkpoints
 from .claims import Claim
 from .claims import Claims
 from .commit import Committer
@@ -61,6 +62,7 @@ class Delivery:
         claims: Claims,
         limits: Limits,
         started: c.Mapping[str, t.Any],
+        checkpoints: Checkpoints,
     ) -> None:
         self._engine = engine
         self._tables = tables
@@ -68,6 +70,7 @@ class Delivery:
         self._claims = claims
         self._limits = limits
         self._started = started
+        self.checkpoints = checkpoints
         self._begin_anew()
         _deliveries.add(self)
 
@@ -76,8 +79,10 @@ class Delivery:
         self._line = Line(self._engine, self._limits.timeout)
         self._committer = Committer(self._line, self._tables, self._opening, self._subjects.alive)
         self._writer = Writer(self._committer.commit, self._limits.queue)
-        self._keeper = Keeper(self._tick)
-        self._end = weakref.finalize(self, _close, self._keeper, self._line)
+        # Two threads: what looks after deadlines must not wait for the database itself.
+        self._watch = Keeper(self._interrupt_late)
+        self._keeper = Keeper(self._keep)
+        self._end = weakref.finalize(self, _close, self._line, self._watch, self._keeper)
 
     def write(self, made: c.Callable[[], Item], id: str, claim: Claim | None) -> None:
         """Return once what *made* returns is on disk.
@@ -86,7 +91,8 @@ class Delivery:
         :raises AuditUnavailable: when that is not certain before the deadline.
         """
         deadline = time.monotonic() + self._limits.timeout
-        self._keeper.touch()
+        if self._engine().dialect.name != "sqlite":
+            self._watch.touch()
         try:
             if self._opener is None:
                 self._opener = self._subjects.deployment()
@@ -96,6 +102,7 @@ class Delivery:
                 # Erased while the row was on its way: to the trail they are somebody new.
                 self._subjects.forget_all()
                 self._writer.write(made(), deadline)
+            self._keeper.touch()
         except AilydianError:
             raise
         except WorkFailed as failed:
@@ -103,6 +110,7 @@ class Delivery:
         except (Unclear, Late) as error:
             if claim is not None:
                 self._claims.leave_unsettled(claim)
+                self._keeper.touch()
             raise _refused(id, error) from error
         except Exception as error:
             raise _refused(id, error) from error
@@ -112,12 +120,23 @@ class Delivery:
         event = Event(new_id(), "writer_started", time.time_ns() // 1000)
         return sealed(event, self._opener, self._started)
 
-    def _tick(self) -> bool:
+    def _interrupt_late(self) -> bool:
         due = self._committer.due
         if due is not None and time.monotonic() > due:
             self._line.interrupt()
+        return due is not None
+
+    def _keep(self) -> bool:
         self._claims.give_up_unsettled()
-        return due is not None or self._claims.any_unsettled
+        if self.checkpoints.due():
+            self.checkpoints.make(self._committer.chain)
+        more = self.checkpoints.behind(self._committer.chain)
+        return self.checkpoints.retry_exports() or more or self._claims.any_unsettled
+
+    def drain(self) -> None:
+        """Sign where the chain stands before the process goes."""
+        if self.checkpoints.behind(self._committer.chain):
+            self.checkpoints.make(self._committer.chain, now=True)
 
     def close(self) -> None:
         """Close this process's connection; a later row opens another."""
@@ -140,8 +159,9 @@ def _refused(id: str, error: Exception) -> AuditUnavailable:
     return AuditUnavailable(retry_after=again, id=id)
 
 
-def _close(keeper: Keeper, line: Line) -> None:
-    keeper.stop()
+def _close(line: Line, *keepers: Keeper) -> None:
+    for keeper in keepers:
+        keeper.stop()
     line.drop()
 
 

@@ -17,12 +17,14 @@ from ..errors import Conflict
 from ..tables import Tables
 from . import canonical
 from .chain import Event
+from .checkpoints import Checkpoints
 from .claims import Claim
 from .claims import Claims
 from .claims import Reply
 from .delivery import Delivery
 from .delivery import Limits
 from .fingerprint import Fingerprint
+from .inspection import Inspection
 from .keys import KeyUnavailable
 from .policy import Policy
 from .policy import SENSITIVE
@@ -37,19 +39,6 @@ Detail = c.Mapping[str, int | str | None]
 Work = c.Callable[[sa.Connection], None]
 
 
-class HostEngine:
-    """The host's engine, also for a thread without an app context once one with it has asked."""
-
-    def __init__(self, db: t.Any) -> None:
-        self._db = db
-        self._engine: sa.Engine | None = None
-
-    def __call__(self) -> sa.Engine:
-        if self._engine is None:
-            self._engine = self._db.engine
-        return self._engine
-
-
 class Ledger:
     """Writes the audit rows of one app.
 
@@ -61,27 +50,33 @@ class Ledger:
 
     def __init__(
         self,
-        db: t.Any,
+        engine: c.Callable[[], sa.Engine],
         tables: Tables,
         subjects: Subjects,
         fingerprint: Fingerprint,
         policy: Policy,
         limits: Limits,
         started: Detail,
+        checkpoints: Checkpoints,
+        inspection: Inspection,
     ) -> None:
+        self.engine = engine
         self.tables = tables
         self.subjects = subjects
         self._fingerprint = fingerprint
         self.policy = policy
+        self.checkpoints = checkpoints
+        self.inspection = inspection
         self._sealer = Sealer(subjects)
         self._columns = tables.InferenceLog.__table__.columns.keys()
         self._log_rows = Checker(tables.InferenceLog.__table__)
         self._event_rows = Checker(tables.AuditEvent.__table__)
-        self.engine = HostEngine(db)
         self.claims = Claims(
             self.engine, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
         )
-        self._delivery = Delivery(self.engine, tables, subjects, self.claims, limits, started)
+        self._delivery = Delivery(
+            self.engine, tables, subjects, self.claims, limits, started, checkpoints
+        )
 
     # What is recorded
 
@@ -202,6 +197,10 @@ class Ledger:
     def release(self, claim: Claim) -> None:
         """Give up a claim, so that the next request with its key is answered anew."""
         self.claims.release(claim)
+
+    def drain(self) -> None:
+        """Sign where the chains stand, before the process goes."""
+        self._delivery.drain()
 
     def close(self) -> None:
         """Close this process's connection; a later row opens another."""

@@ -16,6 +16,19 @@ import sqlalchemy as sa
 _left_to_the_parent: list[t.Any] = []
 
 
+class HostEngine:
+    """The host's engine, also for a thread without an app context once one with it has asked."""
+
+    def __init__(self, db: t.Any) -> None:
+        self._db = db
+        self._engine: sa.Engine | None = None
+
+    def __call__(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = self._db.engine
+        return self._engine
+
+
 def in_memory(engine: sa.Engine) -> bool:
     """Whether the database is one connection's own memory, which a second one would not see."""
     if engine.dialect.name != "sqlite":

@@ -13,13 +13,20 @@ from ..settings import describe
 from ..settings import Settings
 from ..tables import Tables
 from ..version import __version__
+from .checkpoints import Checkpoints
 from .delivery import Limits
 from .fingerprint import Fingerprint
+from .inspection import Inspection
 from .keys import KEY_FILE
 from .keys import KeyProvider
 from .keys import MasterKeys
 from .ledger import Ledger
+from .line import HostEngine
 from .policy import Policy
+from .signing import Signer
+from .sinks import exported
+from .sinks import Outlet
+from .sinks import parse
 from .subjects import Subjects
 
 
@@ -42,9 +49,14 @@ def create_ledger(
         engine = _own_engine(settings.subject_keys_url, table)
         subjects = Subjects(engine, table, keys, separate=True)
     else:
-        subjects = Subjects(lambda: db.engine, table, keys)
+        subjects = Subjects(HostEngine(db), table, keys)
+    engine = HostEngine(db)
+    signer = Signer(keys)
+    outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
+    files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
+    checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
     return Ledger(
-        db,
+        engine,
         tables,
         subjects,
         fingerprint,
@@ -55,6 +67,15 @@ def create_ledger(
             stale_after=2 * settings.timeout_seconds,
         ),
         _started(settings),
+        checkpoints,
+        Inspection(
+            engine,
+            tables,
+            checkpoints,
+            signer,
+            [file for file in files if file is not None],
+            folder / "verified.json",
+        ),
     )
 
 
