@@ -11,6 +11,7 @@ from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.keys import KeyProvider
 from .audit.setup import create_ledger
+from .audit.setup import create_privacy
 from .cli import ailydian as commands
 from .engine.sessions import SessionPool
 from .inference import Inference
@@ -82,4 +83,5 @@ def _state(
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=Lifecycle(),
+        privacy=create_privacy(ledger, tables),
     )

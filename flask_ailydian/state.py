@@ -11,6 +11,7 @@ from werkzeug.local import LocalProxy
 from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
+from .audit.privacy import Privacy
 from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
@@ -32,6 +33,7 @@ class State:
     audit: Ledger
     fingerprint: Fingerprint
     lifecycle: Lifecycle
+    privacy: Privacy
 
     def predict(
         self,

@@ -117,6 +117,7 @@ class Ledger:
         detail: Detail = {},  # noqa: B006
         domain: str | None = None,
         work: Work | None = None,
+        sealed_for_all: bool = False,
     ) -> str:
         """Record that something happened; it is on disk when this returns the event's id.
 
@@ -126,12 +127,16 @@ class Ledger:
         :param detail: Whole numbers and short texts, no input and no name of a person.
         :param work: Called with a connection; what it executes there commits together with the
             event, and what it raises is raised here and nothing is committed.
+        :param sealed_for_all: Seal *detail* under the deployment's key, which no erasure destroys.
         :raises AuditUnavailable: when it is not certain that the event is on disk.
         """
         id = new_id()
 
         def made() -> Item:
-            return Item(self._event(id, kind, domain, actor, subject, detail), work=work)
+            return Item(
+                self._event(id, kind, domain, actor, subject, detail, for_all=sealed_for_all),
+                work=work,
+            )
 
         self._delivery.write(made, id, None)
         return id
@@ -170,10 +175,11 @@ class Ledger:
         actor: str | None,
         subject: str | None,
         detail: Detail = {},  # noqa: B006
+        *,
+        for_all: bool = False,
     ) -> Event:
-        event = self._sealer.event(
-            Event(id, kind, time.time_ns() // 1000, domain), actor, subject, detail
-        )
+        event = Event(id, kind, time.time_ns() // 1000, domain)
+        event = self._sealer.event(event, actor, subject, detail, for_all=for_all)
         self._event_rows.check(event.row())
         return event
 
@@ -197,6 +203,15 @@ class Ledger:
     def release(self, claim: Claim) -> None:
         """Give up a claim, so that the next request with its key is answered anew."""
         self.claims.release(claim)
+
+    def scrub(self) -> None:
+        """Let the database drop what was overwritten, as far as it can be asked to."""
+        with self.engine().connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            elif connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql(f"VACUUM {self.subjects.table.name}")
 
     def drain(self) -> None:
         """Sign where the chains stand, before the process goes."""

@@ -116,7 +116,10 @@ class Line:
                 # The database lives in this very connection.
                 connection.rollback()
             else:
+                raw: t.Any = connection.connection.dbapi_connection
                 connection.invalidate()
+                # SQLAlchemy does not close what was taken out of its pool.
+                raw.close()
         except Exception:
             # It is being thrown away because it does not work.
             pass

@@ -26,8 +26,19 @@ class Sealer:
     def __init__(self, subjects: Subjects) -> None:
         self._subjects = subjects
 
-    def event(self, event: Event, actor: str | None, subject: str | None, detail: Detail) -> Event:
-        """Return *event* with references in place of ids, and *detail* sealed."""
+    def event(
+        self,
+        event: Event,
+        actor: str | None,
+        subject: str | None,
+        detail: Detail,
+        *,
+        for_all: bool = False,
+    ) -> Event:
+        """Return *event* with references in place of ids, and *detail* sealed.
+
+        :param for_all: Under the deployment's key, so that no erasure makes it unreadable.
+        """
         about = None if subject is None else self._subjects.of(subject)
         by = about if actor == subject else None if actor is None else self._subjects.of(actor)
         event = dataclasses.replace(
@@ -37,7 +48,8 @@ class Sealer:
         )
         if not detail:
             return event
-        return sealed(event, about or by or self._subjects.deployment(), detail)
+        personal = None if for_all else about or by
+        return sealed(event, personal or self._subjects.deployment(), detail)
 
     def row(
         self, row: dict[str, t.Any], policy: Policy, domain: str | None

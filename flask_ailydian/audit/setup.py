@@ -23,6 +23,8 @@ from .keys import MasterKeys
 from .ledger import Ledger
 from .line import HostEngine
 from .policy import Policy
+from .privacy import Privacy
+from .retention import Retention
 from .signing import Signer
 from .sinks import exported
 from .sinks import Outlet
@@ -77,6 +79,13 @@ def create_ledger(
             folder / "verified.json",
         ),
     )
+
+
+def create_privacy(ledger: Ledger, tables: Tables) -> Privacy:
+    """Return what answers the rights of persons."""
+    signer = ledger.inspection.signer
+    retention = Retention(ledger.engine, tables, signer, ledger.policy)
+    return Privacy(ledger, tables, ledger.policy, retention)
 
 
 def _own_engine(url: str, table: sa.Table) -> c.Callable[[], sa.Engine]:

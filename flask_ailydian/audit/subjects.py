@@ -179,6 +179,18 @@ class Subjects:
             return self._opened(row)
         return subject
 
+    def destroy(self, connection: sa.Connection, ref: str) -> None:
+        """Empty a person's row: key, identity and the index that finds it; the place stays."""
+        values = dict.fromkeys(("blind", "key_id", "wrapped", "identity"))
+        mine = sa.and_(self.table.c.ref == ref, self.table.c.wrapped.is_not(None))
+        gone = {**values, "erased_us": time.time_ns() // 1000}
+        connection.execute(self.table.update().where(mine).values(gone))
+
+    def destroy_apart(self, ref: str) -> None:
+        """Empty a person's row where the keys have a database of their own."""
+        with self._engine().begin() as connection:
+            self.destroy(connection, ref)
+
     def rewrap(self, *, chunk: int = 500) -> int:
         """Wrap every key under the newest master key; no row of the trail is touched."""
         newest, done, after = self.keys.ids()[0], 0, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import dataclasses
 import itertools
 import typing as t
@@ -102,28 +103,29 @@ class Verifier:
                 return Bad(chain_id, last, "The link that was verified before is another now.")
         stated = self._evidence.heads(chain_id, last)
         due = next(stated, None)
-        for row in self._rows(connection, chain_id, last):
-            seq, event, record = row[1], row[2:11], row[13:]
-            if seq != last + 1:
-                last, head = self._evidence.jump(chain_id, last, head)
+        with contextlib.closing(self._rows(connection, chain_id, last)) as rows:
+            for row in rows:
+                seq, event, record = row[1], row[2:11], row[13:]
                 if seq != last + 1:
-                    return Bad(chain_id, min(seq, last + 1), "This link is missing.")
-                while due is not None and due[0] < seq:
+                    last, head = self._evidence.jump(chain_id, last, head)
+                    if seq != last + 1:
+                        return Bad(chain_id, min(seq, last + 1), "This link is missing.")
+                    while due is not None and due[0] < seq:
+                        due = next(stated, None)
+                if row[11] != head:
+                    return Bad(chain_id, seq, "This link does not follow the one before.")
+                head = canonical.link_hash(chain_id, seq, head, canonical.content_hash(*event))
+                if row[12] != head:
+                    return Bad(chain_id, seq, "This link was changed.")
+                if (why := _record(event[8], record)) is not None:
+                    return Bad(chain_id, seq, why)
+                while due is not None and due[0] <= seq:
+                    if due[1] != head:
+                        return Bad(chain_id, seq, "A signed checkpoint knows another link here.")
                     due = next(stated, None)
-            if row[11] != head:
-                return Bad(chain_id, seq, "This link does not follow the one before.")
-            head = canonical.link_hash(chain_id, seq, head, canonical.content_hash(*event))
-            if row[12] != head:
-                return Bad(chain_id, seq, "This link was changed.")
-            if (why := _record(event[8], record)) is not None:
-                return Bad(chain_id, seq, why)
-            while due is not None and due[0] <= seq:
-                if due[1] != head:
-                    return Bad(chain_id, seq, "A signed checkpoint knows another link here.")
-                due = next(stated, None)
-            last = seq
-            report.events += 1
-            report.records += record[0] is not None
+                last = seq
+                report.events += 1
+                report.records += record[0] is not None
         last, head = self._evidence.jump(chain_id, last, head)
         while due is not None:
             if due[0] > last:
@@ -142,7 +144,7 @@ class Verifier:
 
     def _rows(
         self, connection: sa.Connection, chain_id: str, after: int
-    ) -> c.Iterator[t.Sequence[t.Any]]:
+    ) -> c.Generator[t.Sequence[t.Any], None, None]:
         e, r = self._events.c, self._logs.c
         event = (e.id, e.kind, e.created_us, e.domain, e.actor_ref, e.subject_ref, e.sealed_ref)
         hashes = (e.payload, e.record_hash, e.prev_hash, e.row_hash)
@@ -154,8 +156,9 @@ class Verifier:
             .order_by(e.seq)
         )
         options = {"yield_per": 2000, "stream_results": True}
-        for page in connection.execution_options(**options).execute(query).partitions():
-            yield from page
+        with connection.execute(query, execution_options=options) as result:
+            for page in result.partitions():
+                yield from page
 
     def _stray(self, connection: sa.Connection) -> Bad | None:
         """Look for an inference row that no event stands for, from when there are events."""

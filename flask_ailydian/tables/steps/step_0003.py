@@ -7,6 +7,30 @@ import typing as t
 import sqlalchemy as sa
 
 LOGS = "pytorch_inference_logs"
+TRAIL = ("pytorch_audit_events", "pytorch_audit_checkpoints", "pytorch_audit_purges")
+SAID = "the audit trail takes new rows only"
+GUARDS = {
+    "sqlite": [
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{SAID}'); END"
+        for table in TRAIL
+        for verb in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION pytorch_audit_append_only() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN IF TG_OP = 'DELETE' AND current_setting('ailydian.retention', true) = 'on' "
+        f"THEN RETURN OLD; END IF; RAISE EXCEPTION '{SAID}'; END $$",
+        *(
+            f"CREATE TRIGGER {table}_{name} BEFORE {verbs} ON {table} "
+            f"FOR EACH {each} EXECUTE FUNCTION pytorch_audit_append_only()"
+            for table in TRAIL
+            for name, verbs, each in (
+                ("rows", "UPDATE OR DELETE", "ROW"),
+                ("all", "TRUNCATE", "STATEMENT"),
+            )
+        ),
+    ],
+}
 
 
 def upgrade(op: t.Any) -> None:
@@ -58,6 +82,8 @@ def upgrade(op: t.Any) -> None:
         sa.Column("created_us", sa.BigInteger, nullable=False),
         sa.Column("erased_us", sa.BigInteger),
     )
+    for statement in GUARDS.get(op.get_context().dialect.name, ()):
+        op.execute(statement)
 
 
 def downgrade(op: t.Any) -> None:
@@ -68,5 +94,7 @@ def downgrade(op: t.Any) -> None:
         "pytorch_audit_events",
     ):
         op.drop_table(table)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION IF EXISTS pytorch_audit_append_only()")
     op.drop_column(LOGS, "purpose")
     op.drop_column(LOGS, "hash_key_id")
