@@ -69,9 +69,11 @@ def _state(
     tables = bind_tables(db)
     own = Path(app.instance_path) / "ailydian"
     folder = Path(app.root_path, settings.model_dir) if settings.model_dir else own / "models"
-    registry = Registry(db, tables, settings, folder)
     fingerprint = Fingerprint(settings.hash_key, own)
     ledger = create_ledger(db, tables, settings, own, fingerprint, keys)
+    registry = Registry(db, tables, settings, folder, ledger)
+    lifecycle = Lifecycle()
+    lifecycle.at_drain.append(ledger.drain)
     sessions = SessionPool(threads=settings.threads)
     return State(
         settings=settings,
@@ -82,6 +84,6 @@ def _state(
         inference=Inference(settings, registry, sessions, ledger, fingerprint),
         audit=ledger,
         fingerprint=fingerprint,
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
         privacy=create_privacy(ledger, tables),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from .audit.ledger import Ledger
 from .clock import now
 from .engine import files
 from .engine.probe import ModelReport
@@ -26,6 +27,7 @@ from .settings import Settings
 from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
+STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_testing"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +61,11 @@ class ModelRecord:
 class Registry:
     """The models of one app: rows in the host's database, files in one folder."""
 
-    def __init__(self, db: t.Any, tables: Tables, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
+    ) -> None:
         self._db = db
+        self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
@@ -108,7 +113,14 @@ class Registry:
         return [self.resolve(name) for name in names]
 
     def register(
-        self, data: bytes, name: str, version: str, declared: Declared, *, activate: bool = False
+        self,
+        data: bytes,
+        name: str,
+        version: str,
+        declared: Declared,
+        *,
+        activate: bool = False,
+        actor: str | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
@@ -139,12 +151,19 @@ class Registry:
             "created_at": now(),
             "updated_at": now(),
         }
+        if activate:
+            values["deployment_status"] = "active"
+
+        def work(connection: sa.Connection) -> None:
+            if activate:
+                self._make_active(connection, name)
+            connection.execute(self._models.insert(), values)
+
+        detail = {"model": name, "version": version, "status": values["deployment_status"]}
         try:
-            with self._db.engine.begin() as connection:
-                if activate:
-                    self._make_active(connection, name)
-                    values["deployment_status"] = "active"
-                connection.execute(self._models.insert(), values)
+            self._audit.note(
+                "model_registered", actor=actor, detail=detail | {"sha256": digest}, work=work
+            )
         except sa.exc.IntegrityError as error:
             raise Conflict(f"{name} {version} was registered by somebody else just now.") from error
         return self.get(name, version)
@@ -157,6 +176,7 @@ class Registry:
         status: str | None = None,
         description: str | None = None,
         accuracy: float | None = None,
+        actor: str | None = None,
     ) -> ModelRecord:
         """Set the status or the text of a version; activating tries the file once more."""
         record = self.get(name, version)
@@ -171,12 +191,17 @@ class Registry:
             values["deployment_status"] = status
         if status == "active" and record.status != "active":
             self._probe(self.read(record))
+
+        def work(connection: sa.Connection) -> None:
+            if status == "active":
+                self._make_active(connection, name)
+            mine = self._models.c.id == record.id
+            connection.execute(self._models.update().where(mine).values(values))
+
+        kind = "model_changed" if status is None else f"model_{STATUS_EVENTS[status]}"
+        detail = {"model": name, "version": version, "fields": ",".join(sorted(values))}
         try:
-            with self._db.engine.begin() as connection:
-                if status == "active":
-                    self._make_active(connection, name)
-                mine = self._models.c.id == record.id
-                connection.execute(self._models.update().where(mine).values(values))
+            self._audit.note(kind, actor=actor, detail=detail, domain=record.domain, work=work)
         except sa.exc.IntegrityError as error:
             raise Conflict(f"Another version of {name} was activated just now.") from error
         return self.get(name, version)

@@ -46,6 +46,7 @@ class Limits:
     timeout: float = 5.0
     queue: int = 4096
     stale_after: float = 60.0
+    refuse_unsafe: bool = True
 
 
 class Delivery:
@@ -76,7 +77,7 @@ class Delivery:
 
     def _begin_anew(self) -> None:
         self._opener: Subject | None = None
-        self._line = Line(self._engine, self._limits.timeout)
+        self._line = Line(self._engine, self._limits.timeout, refuse=self._limits.refuse_unsafe)
         self._committer = Committer(self._line, self._tables, self._opening, self._subjects.alive)
         self._writer = Writer(self._committer.commit, self._limits.queue)
         # Two threads: what looks after deadlines must not wait for the database itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import logging
 import random
 import socket
 import sqlite3
@@ -11,6 +12,11 @@ import time
 import typing as t
 
 import sqlalchemy as sa
+
+from .durability import NotDurable
+from .durability import wrong
+
+log = logging.getLogger("flask_ailydian.audit")
 
 #: Connections of a parent process: closing them in a child would end the parent's session.
 _left_to_the_parent: list[t.Any] = []
@@ -75,10 +81,15 @@ class Line:
 
     It is made with everything that the host set for its engine and then taken out of the pool:
     the host's connections stay as they are.
+
+    :param refuse: Whether a server that a power cut may take rows from is refused.
     """
 
-    def __init__(self, engine: c.Callable[[], sa.Engine], timeout: float) -> None:
+    def __init__(
+        self, engine: c.Callable[[], sa.Engine], timeout: float, *, refuse: bool = True
+    ) -> None:
         self._engine = engine
+        self._refuse = refuse
         self._timeout = timeout
         self._connection: sa.Connection | None = None
         self._attempt: Attempt | None = None
@@ -194,6 +205,10 @@ class Line:
                 run("PRAGMA busy_timeout=0")
             run("PRAGMA secure_delete=ON")
         elif connection.dialect.name == "postgresql":
+            if (why := wrong(connection)) is not None:
+                if self._refuse:
+                    raise NotDurable(why)
+                log.warning("rows may be lost: %s", why)
             said = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
             if said == "off":
                 connection.exec_driver_sql("SET synchronous_commit = on")

@@ -67,6 +67,7 @@ def create_ledger(
             timeout=settings.audit_timeout_seconds,
             queue=settings.audit_queue,
             stale_after=2 * settings.timeout_seconds,
+            refuse_unsafe=settings.audit_durability == "refuse",
         ),
         _started(settings),
         checkpoints,
