@@ -9,7 +9,9 @@ from flask import Flask
 
 from .access import Gate
 from .audit.fingerprint import Fingerprint
-from .audit.ledger import Ledger
+from .audit.keys import KeyProvider
+from .audit.setup import create_ledger
+from .audit.setup import create_privacy
 from .cli import ailydian as commands
 from .engine import cores
 from .engine.executor import Executor
@@ -32,10 +34,15 @@ class FlaskAilydian:
 
     :param app: Call :meth:`init_app` on this application now.
     :param db: The host's ``SQLAlchemy`` instance; by default the one registered on the app.
+    :param keys: Where master keys come from, for a key management service; by default the
+        settings or a file.
     """
 
-    def __init__(self, app: Flask | None = None, db: t.Any = None) -> None:
+    def __init__(
+        self, app: Flask | None = None, db: t.Any = None, *, keys: KeyProvider | None = None
+    ) -> None:
         self._db = db
+        self._keys = keys
         self.gate = Gate()
         """Who calls, and may they: decorate with ``gate.actor`` and ``gate.may``."""
         self.blueprint = create_blueprint()
@@ -57,18 +64,22 @@ class FlaskAilydian:
                 "Call SQLAlchemy(app) of Flask-SQLAlchemy before FlaskAilydian(app)."
             )
         settings = Settings.from_config(app.config)
-        app.extensions["ailydian"] = _state(app, db, settings, self.gate)
+        app.extensions["ailydian"] = _state(app, db, settings, self.gate, self._keys)
         app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
         app.cli.add_command(commands)
 
 
-def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
+def _state(
+    app: Flask, db: t.Any, settings: Settings, gate: Gate, keys: KeyProvider | None
+) -> State:
     tables = bind_tables(db)
     own = Path(app.instance_path) / "ailydian"
     folder = Path(app.root_path, settings.model_dir) if settings.model_dir else own / "models"
-    registry = Registry(db, tables, settings, folder)
-    ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
+    ledger = create_ledger(db, tables, settings, own, fingerprint, keys)
+    registry = Registry(db, tables, settings, folder, ledger)
+    lifecycle = Lifecycle()
+    lifecycle.at_drain.append(ledger.drain)
     graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
     pool = SessionPool(budget=settings.model_memory_bytes)
     serving = Serving(settings, registry, pool, graphs)
@@ -86,5 +97,6 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
         inference=Inference(settings, serving, prediction, ledger, fingerprint),
         audit=ledger,
         fingerprint=fingerprint,
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
+        privacy=create_privacy(ledger, tables),
     )

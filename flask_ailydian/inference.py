@@ -12,11 +12,11 @@ import numpy as np
 from flask import current_app
 
 from . import signals
+from .audit.claims import Claim
+from .audit.claims import Reply
 from .audit.fingerprint import Fingerprint
-from .audit.ledger import Claim
 from .audit.ledger import encode
 from .audit.ledger import Ledger
-from .audit.ledger import Reply
 from .clock import new_id
 from .clock import now
 from .engine.protocol import Array
@@ -78,7 +78,8 @@ class Inference:
         row: dict[str, t.Any] = {"id": new_id(), "created_at": now(), "backend": "onnx"}
         row |= dict.fromkeys(("model_id", "user_id", "input_hash", "inference_time_ms"))
         row |= dict.fromkeys(("confidence", "result", "error", "cost_usd", "ab_test_id"))
-        row["user_id"] = actor
+        row["user_id"] = row["actor"] = actor
+        row["domain"] = row["hash_key_id"] = None
         try:
             body = self._predict(read, row, patience)
         except Exception as error:
@@ -142,9 +143,11 @@ class Inference:
         given = read()
         row["user_id"] = given.user_id or row["user_id"]
         model = self._serving.resolve(given.model_name, given.model_version)
-        row["model_id"] = model.id
+        row["model_id"], row["domain"] = model.id, model.domain
         kind, raw = _raw(given)
-        row["input_hash"] = self._fingerprint.of(kind, raw)
+        row["input_hash"], row["hash_key_id"] = self._ledger.input_hash(
+            kind, raw, user_id=row["user_id"], domain=model.domain
+        )
 
         outcome = self._prediction.of(
             given, model, row["input_hash"], deadline=deadline, gone=patience.gone

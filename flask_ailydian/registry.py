@@ -8,6 +8,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from .answering import Answering
+from .answering import read_records
+from .audit.ledger import Ledger
 from .clock import now
 from .engine import archives
 from .engine import files
@@ -21,10 +24,8 @@ from .errors import Conflict
 from .errors import ModelNotFound
 from .errors import ModelRefused
 from .errors import ValidationFailed
-from .fresh import Fresh
 from .options import ServingOptions
 from .records import ModelRecord
-from .records import record_of
 from .registration import Declared
 from .registration import describe
 from .settings import Settings
@@ -32,29 +33,27 @@ from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
-
-#: How long, in seconds, a process goes by what it has read; other processes may change it.
-FRESH_SECONDS = 0.25
+STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_testing"}
 
 
 class Registry:
     """The models of one app: rows in the host's database, files in one folder."""
 
-    def __init__(self, db: t.Any, tables: Tables, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
+    ) -> None:
         self._db = db
+        self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
-        self._when_changed: list[c.Callable[[c.Collection[str]], None]] = []
         self._before_activation: list[c.Callable[[ModelRecord], None]] = []
-        self._answering = Fresh(
-            self._mark, self._read_answering, self._announce, seconds=FRESH_SECONDS
-        )
+        self._answering = Answering(db, self._models)
 
     def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
         """Call *listener* with the digests of all that may answer, when they have changed."""
-        self._when_changed.append(listener)
+        self._answering.listeners.append(listener)
 
     def before_activation(self, listener: c.Callable[[ModelRecord], None]) -> None:
         """Call *listener* with a version that is going to be active; it may refuse by raising."""
@@ -63,7 +62,7 @@ class Registry:
     def resolve(self, name: str, version: str | None = None) -> ModelRecord:
         """Return the version that answers: the one asked for, the active, or the newest testing.
 
-        What another process changed counts within :data:`FRESH_SECONDS`.
+        What another process changed counts within a quarter of a second.
 
         :raises ModelNotFound: when there is none; an inactive version never answers.
         """
@@ -108,6 +107,7 @@ class Registry:
         *,
         activate: bool = False,
         proof: dict[str, t.Any] | None = None,
+        actor: str | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
@@ -136,14 +136,20 @@ class Registry:
             "updated_at": now(),
             "proof": proof,
         }
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(self._models.insert(), values)
+
+        detail = {"model": name, "version": version, "status": values["deployment_status"]}
         try:
-            with self._db.engine.begin() as connection:
-                connection.execute(self._models.insert(), values)
+            self._audit.note(
+                "model_registered", actor=actor, detail=detail | {"sha256": digest}, work=work
+            )
         except sa.exc.IntegrityError as error:
             raise Conflict(f"{name} {version} was registered by somebody else just now.") from error
         self._answering.expire()
         if activate:
-            self._activate(self.get(name, version), {})
+            self._activate(self.get(name, version), {}, actor)
         return self.get(name, version)
 
     def refuse_taken(self, name: str, version: str) -> None:
@@ -162,6 +168,7 @@ class Registry:
         description: str | None = None,
         accuracy: float | None = None,
         serving: dict[str, t.Any] | None = None,
+        actor: str | None = None,
     ) -> ModelRecord:
         """Set the status, the text or the serving of a version.
 
@@ -181,28 +188,39 @@ class Registry:
             raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
         if status == "active" and record.status != "active":
             self._probe(self.read(record), record.type, inputs=record.inputs)
-            self._activate(record, values)
-        else:
-            if status is not None:
-                values["deployment_status"] = status
-            with self._db.engine.begin() as connection:
-                mine = self._models.c.id == record.id
-                connection.execute(self._models.update().where(mine).values(values))
+            self._activate(record, values, actor)
+            return self.get(name, version)
+        if status is not None:
+            values["deployment_status"] = status
+
+        def work(connection: sa.Connection) -> None:
+            mine = self._models.c.id == record.id
+            connection.execute(self._models.update().where(mine).values(values))
+
+        kind = "model_changed" if status is None else f"model_{STATUS_EVENTS[status]}"
+        detail = {"model": name, "version": version, "fields": ",".join(sorted(values))}
+        self._audit.note(kind, actor=actor, detail=detail, domain=record.domain, work=work)
         self._answering.expire()
         return self.get(name, version)
 
-    def _activate(self, record: ModelRecord, values: dict[str, t.Any]) -> None:
+    def _activate(self, record: ModelRecord, values: dict[str, t.Any], actor: str | None) -> None:
         for listener in self._before_activation:
             listener(record)
         columns = self._models.c
         values = values | {"deployment_status": "active", "updated_at": now()}
         others = sa.and_(columns.model_name == record.name, columns.deployment_status == "active")
         retired = {"deployment_status": "inactive", "updated_at": now()}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(self._models.update().where(others).values(retired))
+            mine = columns.id == record.id
+            connection.execute(self._models.update().where(mine).values(values))
+
+        detail = {"model": record.name, "version": record.version, "sha256": record.sha256}
         try:
-            with self._db.engine.begin() as connection:
-                connection.execute(self._models.update().where(others).values(retired))
-                mine = columns.id == record.id
-                connection.execute(self._models.update().where(mine).values(values))
+            self._audit.note(
+                "model_activated", actor=actor, detail=detail, domain=record.domain, work=work
+            )
         except sa.exc.IntegrityError as error:
             raise Conflict(f"Another version of {record.name} was activated just now.") from error
         self._answering.expire()
@@ -266,34 +284,5 @@ class Registry:
         channels = declared.image_channels if declared else 3
         return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
 
-    def _mark(self) -> tuple[t.Any, ...]:
-        """Return what a new, changed or deleted row changes."""
-        columns = self._models.c
-        query = sa.select(sa.func.count(), sa.func.max(columns.updated_at), sa.func.max(columns.id))
-        with self._db.engine.connect() as connection:
-            return tuple(connection.execute(query.select_from(self._models)).one())
-
-    def _read_answering(self) -> dict[str, list[ModelRecord]]:
-        """Return the versions that may answer, by name and in the order in which they do."""
-        columns = self._models.c
-        query = self._models.select().where(columns.deployment_status != "inactive")
-        # "active" sorts before "testing".
-        query = query.order_by(
-            columns.model_name,
-            columns.deployment_status,
-            columns.created_at.desc(),
-            columns.id.desc(),
-        )
-        answering: dict[str, list[ModelRecord]] = {}
-        for record in self._rows(query):
-            answering.setdefault(record.name, []).append(record)
-        return answering
-
-    def _announce(self, answering: dict[str, list[ModelRecord]]) -> None:
-        servable = {record.sha256 for records in answering.values() for record in records}
-        for listener in self._when_changed:
-            listener(servable)
-
     def _rows(self, query: t.Any) -> list[ModelRecord]:
-        with self._db.engine.connect() as connection:
-            return [record_of(row) for row in connection.execute(query)]
+        return read_records(self._db, query)

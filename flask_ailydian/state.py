@@ -11,6 +11,7 @@ from werkzeug.local import LocalProxy
 from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
+from .audit.privacy import Privacy
 from .inference import Inference
 from .lifecycle import Lifecycle
 from .prediction import Given
@@ -37,6 +38,7 @@ class State:
     audit: Ledger
     fingerprint: Fingerprint
     lifecycle: Lifecycle
+    privacy: Privacy
 
     def predict(
         self,

@@ -1,9 +1,11 @@
 """The command-line door: ``flask ailydian …``."""
 
+from . import audit as audit
 from . import doctor as doctor
 from . import infer as infer
 from . import models as models
 from . import optimize as optimize
+from . import privacy as privacy
 from . import schema as schema
 from . import settings as settings
 from .group import ailydian as ailydian

@@ -16,10 +16,12 @@ from .. import errors
 from ..state import current_ailydian
 from . import http
 from . import openapi
+from .views import audit
 from .views import health
 from .views import inference
 from .views import models
 from .views import pages
+from .views import privacy
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -57,6 +59,10 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+    Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
+    Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
+    Route("GET", "/privacy/users/<user_id>/export", "export_user", privacy.export, "privacy"),
+    Route("DELETE", "/privacy/users/<user_id>", "erase_user", privacy.erase, "privacy"),
 )
 
 

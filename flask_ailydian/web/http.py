@@ -113,13 +113,28 @@ def needs(action: Action) -> c.Callable[[View], View]:
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            g.ailydian_actor = current_ailydian.gate.check(action)
+            try:
+                g.ailydian_actor = current_ailydian.gate.check(action)
+            except (errors.Unauthenticated, errors.Forbidden) as refusal:
+                _note_refusal(action, refusal)
+                raise
             return view(*args, **kwargs)
 
         wrapped.needs = action  # type: ignore[attr-defined]
         return t.cast(View, wrapped)
 
     return decorate
+
+
+def _note_refusal(action: Action, refusal: errors.AilydianError) -> None:
+    """Put refused access on record; the refusal stands also where that fails."""
+    detail = {"action": action, "endpoint": request.endpoint, "status": refusal.status}
+    try:
+        current_ailydian.audit.note(
+            "access_refused", actor=current_ailydian.gate.caller(), detail=detail
+        )
+    except errors.AuditUnavailable:
+        log.error("a refused access to %s is not on record", request.endpoint)
 
 
 def load(schema: ma.Schema, data: t.Any) -> t.Any:

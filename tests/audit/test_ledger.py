@@ -15,8 +15,8 @@ from pictures import data_uri
 from pictures import encoded
 
 from flask_ailydian import signals
+from flask_ailydian.audit.claims import Claim
 from flask_ailydian.audit.fingerprint import Fingerprint
-from flask_ailydian.audit.ledger import Claim
 from flask_ailydian.errors import Conflict
 from flask_ailydian.errors import ValidationFailed
 

@@ -20,6 +20,7 @@ ORDER = [
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples"},
     {"registration", "records"},
+    {"answering"},
     {"registry"},
     {"serving"},
     {"health", "prediction", "optimization"},

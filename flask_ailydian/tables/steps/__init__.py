@@ -9,8 +9,9 @@ import typing as t
 
 from . import step_0001
 from . import step_0002
+from . import step_0003
 
-STEPS = (step_0001, step_0002)
+STEPS = (step_0001, step_0002, step_0003)
 LATEST = len(STEPS)
 
 

@@ -9,8 +9,8 @@ from flask import request
 from flask import Response
 
 from ... import errors
-from ...audit.ledger import Claim
-from ...audit.ledger import Reply
+from ...audit.claims import Claim
+from ...audit.claims import Reply
 from ...state import current_ailydian
 from .. import connection
 from .. import forms

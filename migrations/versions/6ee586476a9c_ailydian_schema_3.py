@@ -1,15 +1,15 @@
-"""ailydian schema 2
+"""ailydian schema 3
 
-Revision ID: d1853efea33b
+Revision ID: 6ee586476a9c
 Revises: 0003_demo
-Create Date: 2026-11-25 00:59:18.479028
+Create Date: 2026-11-25 01:40:54.741801
 """
 
 from alembic import op
 
-ailydian_schema = 2
+ailydian_schema = 3
 
-revision = "d1853efea33b"
+revision = "6ee586476a9c"
 down_revision = "0003_demo"
 branch_labels = None
 depends_on = None
@@ -18,10 +18,10 @@ depends_on = None
 def upgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 1, 2)
+    steps.run(op, 1, 3)
 
 
 def downgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 2, 1)
+    steps.run(op, 3, 1)
