@@ -9,7 +9,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
 	touch $@
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test check format wheel clean bench-statistics
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -29,6 +29,9 @@ format: $(VENV)/.installed
 
 wheel: $(VENV)/.installed
 	$(PY) -m build
+
+bench-statistics: $(VENV)/.installed ## How often the A/B tests are wrong, and how often they see what is there.
+	$(PY) -m bench.statistics
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info instance

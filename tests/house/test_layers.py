@@ -20,6 +20,7 @@ ORDER = [
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "registration", "folders"},
     {"registry"},
+    {"experiments", "metrics"},
     {"health", "inference"},
     {"state", "trial"},
     {"web"},
