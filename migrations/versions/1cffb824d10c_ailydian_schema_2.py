@@ -1,0 +1,28 @@
+"""ailydian schema 2
+
+Revision ID: 1cffb824d10c
+Revises: 0003_demo
+Create Date: 2026-11-25 00:55:11.770326
+"""
+
+from alembic import op
+import sqlalchemy as sa
+
+ailydian_schema = 2
+
+revision = "1cffb824d10c"
+down_revision = "0003_demo"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    from flask_ailydian.tables import steps
+
+    steps.run(op, 1, 2)
+
+
+def downgrade():
+    from flask_ailydian.tables import steps
+
+    steps.run(op, 2, 1)
