@@ -42,21 +42,29 @@ def scaled(phases: c.Iterable[Moments], factor: float) -> list[Moments]:
 
 
 def mean_ratio(
-    phases: c.Sequence[Moments], alpha: float = 0.05, effect: float = st.EFFECT
+    phases: c.Sequence[Moments], alpha: float = 0.05
 ) -> tuple[float, float, float] | None:
-    """Return how much larger B's mean is than A's, relative to A's, with bounds.
+    """Return how much larger B's mean is than A's, relative to A's, with bounds."""
+    return _ratio(lambda factor: mean_gap(scaled(phases, factor), alpha))
 
-    For values that are not negative. A ratio r is inside while the test of "B's mean is r times
-    A's" is not significant, so the interval is exactly as honest as the test.
+
+def _ratio(
+    gap_of: c.Callable[[float], tuple[float, float, float] | None],
+) -> tuple[float, float, float] | None:
+    """Return B / A - 1 with bounds, for values that are not negative.
+
+    A ratio r is inside while the test of "B's mean is r times A's" is not significant, so the
+    interval is exactly as honest as the test.
+
+    :param gap_of: Returns the difference of B and A times a factor, with bounds.
     """
-    found = mean_gap(phases, alpha, effect)
-    base = mean_gap(scaled(phases, 0.0), alpha, effect)
+    found, base = gap_of(1.0), gap_of(0.0)
     if found is None or base is None or base[0] <= 0 or base[0] == found[0]:
         return None
     ratio = base[0] / (base[0] - found[0])
 
     def inside(r: float) -> bool:
-        bounds = mean_gap(scaled(phases, r), alpha, effect)
+        bounds = gap_of(r)
         return bounds is None or bounds[1] <= 0 <= bounds[2]
 
     low = _edge(inside, ratio, 0.0)
@@ -67,7 +75,7 @@ def mean_ratio(
 def _edge(inside: c.Callable[[float], bool], good: float, bad: float) -> float:
     """Return the last point inside on the way from *good* to *bad*."""
     if inside(bad):
-        return -math.inf if bad < good and bad < 0 else bad if bad < good else math.inf
+        return bad if bad < good else math.inf
     for _ in range(60):
         middle = (good + bad) / 2
         good, bad = (middle, bad) if inside(middle) else (good, middle)
@@ -88,7 +96,7 @@ def rate(x: int, n: int, alpha: float = 0.05, t_opt: float = RATE_T_OPT) -> Inte
 
     # At the ends the mixture has no finite form; what is seen there is inside.
     middle = min(max(x / n, 1e-9), 1 - 1e-9)
-    return max(_edge(inside, middle, 0.0), 0.0), min(_edge(inside, middle, 1.0), 1.0)
+    return _edge(inside, middle, 0.0), min(_edge(inside, middle, 1.0), 1.0)
 
 
 def share_ratio(x_a: int, x_b: int, share_b: float, alpha: float = 0.05) -> Interval:
@@ -132,3 +140,35 @@ def clustered_gap(
         left = (units[:, 1] - mean * units[:, 0]) / units[:, 0].mean() + mean
         moments += [len(left), float(left.sum()), float((left * left).sum())]
     return mean_gap([t.cast("Moments", tuple(moments))], alpha, st.CLUSTER_EFFECT)
+
+
+def clustered_ratio(
+    units_a: t.Any, units_b: t.Any, alpha: float = 0.05
+) -> tuple[float, float, float] | None:
+    """Return how much larger B's mean per request is, relative to A's, by user."""
+    first = np.asarray(units_a, float).reshape(-1, 2)
+    return _ratio(lambda factor: clustered_gap(first * [1, factor], units_b, alpha))
+
+
+def mean(n: float, s: float, q: float, alpha: float = 0.05) -> Interval:
+    """Return the bounds of one arm's mean."""
+    if n < 2:
+        return -math.inf, math.inf
+    spread = max(q - s * s / n, st.ROUNDING * q) / (n - 1)
+    half = math.sqrt(spread * mixtures.t2_bound(n - 1, n, st.PAIRED_EFFECT, alpha) / n)
+    return s / n - half, s / n + half
+
+
+def paired_gap(first: t.Any, second: t.Any, alpha: float = 0.05) -> tuple[float, float, float]:
+    """Return the mean difference of pairs with bounds."""
+    gap = np.asarray(second, float) - np.asarray(first, float)
+    n, s = len(gap), float(gap.sum())
+    return s / n if n else 0.0, *mean(n, s, float((gap * gap).sum()), alpha)
+
+
+def paired_ratio(
+    first: t.Any, second: t.Any, alpha: float = 0.05
+) -> tuple[float, float, float] | None:
+    """Return how much larger the second of a pair is in the mean, relative to the first."""
+    base = np.asarray(first, float)
+    return _ratio(lambda factor: paired_gap(base * factor, second, alpha))

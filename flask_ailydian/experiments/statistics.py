@@ -133,31 +133,42 @@ def paired_p(n: Number, s: Number, q: Number) -> Number:
 
 def srm_p(counts: c.Sequence[Number], weights: c.Sequence[float]) -> Number:
     """Test that requests met the arms in the planned proportion (sample ratio mismatch)."""
+    return p_of(log_srm(counts, weights))
+
+
+def log_srm(counts: c.Sequence[Number], weights: c.Sequence[float]) -> Number:
+    """Return the log e-process of :func:`srm_p`; infinite for traffic where none was planned."""
     total = float(sum(weights))
     shares = [weight / total for weight in weights]
     if any(share <= 0 and np.any(count) for share, count in zip(shares, counts, strict=True)):
-        return 0.0
+        return math.inf
     used = [(n, share) for n, share in zip(counts, shares, strict=True) if share > 0]
     if len(used) < 2:
-        return 1.0
+        return 0.0
     parts = [share for _, share in used]
     prior = [SRM_FIRMNESS * share for share in parts]
-    return p_of(mixtures.log_dirichlet([n for n, _ in used], prior, parts))
+    return mixtures.log_dirichlet([n for n, _ in used], prior, parts)
 
 
 def rate_p(x_a: Number, n_a: Number, x_b: Number, n_b: Number, share_b: float) -> Number:
     """Test that two arms fail at one rate.
 
-    Of failures that do not depend on the arm, each is arm B's with probability *share_b*, however
-    the rate changes in time; the same holds of successes. Both are looked at, as an average of
-    e-processes is one again, and mostly the failures, which are rare.
-
     :param x_a: Failures of the *n_a* requests that were assigned to arm A.
     :param share_b: Arm B's share of the test's traffic.
     """
+    return p_of(log_rate(x_a, n_a, x_b, n_b, share_b))
+
+
+def log_rate(x_a: Number, n_a: Number, x_b: Number, n_b: Number, share_b: float) -> Number:
+    """Return the log e-process of :func:`rate_p`.
+
+    Of failures that do not depend on the arm, each is arm B's with probability *share_b*, however
+    the rate changes in time; the same holds of successes. Both are looked at, as an average of
+    e-processes is one again, and mostly the failures, which are rare.
+    """
     failures = _log_share(x_a, x_b, share_b)
     successes = _log_share(n_a - x_a, n_b - x_b, share_b)
-    return p_of(_log_average([(failures, RATE_FAILURES), (successes, 1 - RATE_FAILURES)]))
+    return _log_average([(failures, RATE_FAILURES), (successes, 1 - RATE_FAILURES)])
 
 
 def _log_share(x_a: Number, x_b: Number, share_b: float) -> Number:
@@ -187,13 +198,28 @@ def quantile_p(
 ) -> float:
     """Test that two arms have one q-quantile.
 
+    :param t_opt: So many requests per arm make the test tightest, at level *alpha_opt*.
+    """
+    return float(p_of(log_quantile(a, b, q, t_opt=t_opt, alpha_opt=alpha_opt)))
+
+
+def log_quantile(
+    a: c.Sequence[float],
+    b: c.Sequence[float],
+    q: float,
+    *,
+    t_opt: float = QUANTILE_T_OPT,
+    alpha_opt: float = 0.05,
+) -> float:
+    """Return the log e-process of :func:`quantile_p`.
+
     Howard, Ramdas (2022), "Sequential estimation of quantiles with applications to A/B testing
     and best-arm identification": at the common quantile the product of the arms' mixtures is a
     supermartingale, so its least value over all candidates is an e-process.
     """
     first, second = np.sort(np.asarray(a, float)), np.sort(np.asarray(b, float))
     if not first.size or not second.size:
-        return 1.0
+        return 0.0
     low = min(_order(first, q), _order(second, q))
     high = max(_order(first, q), _order(second, q))
     # Outside the arms' own quantiles the product only grows.
@@ -201,7 +227,7 @@ def quantile_p(
     candidates = np.unique(inside)
     r = mixtures.beta_precision(q * (1 - q) * t_opt, alpha_opt, q, 1 - q)
     log_e = sum(_log_below(x, candidates, q, r) for x in (first, second))
-    return float(p_of(float(np.min(log_e))))
+    return float(np.min(log_e))
 
 
 def _order(values: np.ndarray[t.Any, t.Any], q: float) -> float:

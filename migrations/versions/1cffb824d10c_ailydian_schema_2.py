@@ -6,7 +6,6 @@ Create Date: 2026-11-25 00:55:11.770326
 """
 
 from alembic import op
-import sqlalchemy as sa
 
 ailydian_schema = 2
 
