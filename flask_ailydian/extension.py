@@ -12,6 +12,8 @@ from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .cli import ailydian as commands
 from .engine.sessions import SessionPool
+from .experiments.feedback import Feedback
+from .experiments.service import Experiments
 from .inference import Inference
 from .lifecycle import Lifecycle
 from .registry import Registry
@@ -64,14 +66,24 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
     ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
     sessions = SessionPool(threads=settings.threads)
+    experiments = Experiments(
+        db,
+        tables,
+        registry,
+        fingerprint,
+        queue=settings.shadow_queue,
+        shadow_daily_usd=settings.shadow_daily_usd,
+    )
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
         registry=registry,
-        inference=Inference(settings, registry, sessions, ledger, fingerprint),
+        inference=Inference(settings, registry, sessions, ledger, fingerprint, experiments),
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=Lifecycle(),
+        experiments=experiments,
+        feedback=Feedback(db, tables, lambda row: row.result),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import json
-import logging
 import time
 import typing as t
 
@@ -25,19 +24,20 @@ from .engine.postprocess import probabilities
 from .engine.sessions import Engine
 from .engine.sessions import SessionPool
 from .errors import AilydianError
-from .errors import InternalError
 from .errors import ModelFailed
 from .errors import ValidationFailed
+from .experiments.service import Experiments
 from .inputs import preprocessing
 from .inputs import tensors
 from .inputs import text as texts
 from .registry import ModelRecord
 from .registry import Registry
 from .settings import Settings
+from .visits import unforeseen
+from .visits import Visit
+from .visits import Visits
 
 Array = np.ndarray[t.Any, np.dtype[t.Any]]
-
-log = logging.getLogger("flask_ailydian")
 
 #: How many classes an audit row keeps.
 RECORDED_CLASSES = 10
@@ -68,12 +68,14 @@ class Inference:
         sessions: SessionPool,
         ledger: Ledger,
         fingerprint: Fingerprint,
+        experiments: Experiments,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._sessions = sessions
         self._ledger = ledger
         self._fingerprint = fingerprint
+        self._visits = Visits(settings, registry, experiments, self._prepare, _label)
 
     def answer(
         self, read: c.Callable[[], Given], *, actor: str | None = None, claim: Claim | None = None
@@ -89,10 +91,16 @@ class Inference:
         row |= dict.fromkeys(("model_id", "user_id", "input_hash", "inference_time_ms"))
         row |= dict.fromkeys(("confidence", "result", "error", "cost_usd", "ab_test_id"))
         row["user_id"] = actor
+        with self._visits.visit(row) as visit:
+            return self._recorded(read, row, visit, claim)
+
+    def _recorded(
+        self, read: c.Callable[[], Given], row: dict[str, t.Any], visit: Visit, claim: Claim | None
+    ) -> dict[str, t.Any]:
         try:
-            body = self._predict(read, row)
+            body = self._predict(read, row, visit)
         except Exception as error:
-            known = error if isinstance(error, AilydianError) else _unforeseen(error, row["id"])
+            known = error if isinstance(error, AilydianError) else unforeseen(error, row["id"])
             self._fail(row, known, claim)
             raise known from error
         row["status"] = "success"
@@ -119,12 +127,14 @@ class Inference:
             row, claim, Reply(error.status, encode(error.body())) if final else None
         )
 
-    def _predict(self, read: c.Callable[[], Given], row: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _predict(
+        self, read: c.Callable[[], Given], row: dict[str, t.Any], visit: Visit
+    ) -> dict[str, t.Any]:
         started = time.perf_counter()
         deadline = time.monotonic() + self._settings.timeout_seconds
         given = read()
         row["user_id"] = given.user_id or row["user_id"]
-        model = self._registry.resolve(given.model_name, given.model_version)
+        model = self._visits.choose(visit, given, row)
         row["model_id"] = model.id
         kind, raw = _raw(given)
         row["input_hash"] = self._fingerprint.of(kind, raw)
@@ -134,6 +144,7 @@ class Inference:
         engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
         outputs = engine.run(arrays, deadline=deadline)
         ran = time.perf_counter()
+        visit.stages = {"preprocessing": prepared - started, "inference": ran - prepared}
 
         row["inference_time_ms"] = (ran - prepared) * 1000
         body: dict[str, t.Any] = {"success": True, "id": row["id"]}
@@ -151,6 +162,7 @@ class Inference:
             body |= _shown(model, chances, given.top_k, row)
         if given.explain:
             body["explanation"] = self._explain(model, engine, arrays, chances, deadline)
+        body |= visit.public()
         body["performance"] = {
             "preprocessing_ms": round((prepared - started) * 1000, 3),
             "inference_ms": round((ran - prepared) * 1000, 3),
@@ -232,6 +244,12 @@ def _chances(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
     return chances
 
 
+def _label(model: ModelRecord, outputs: dict[str, Array]) -> str | None:
+    """Return the class that a model's outputs name, or ``None`` where there are none."""
+    chances = _chances(model, outputs)
+    return None if chances is None else _labels(model, chances)[int(np.argmax(chances))]
+
+
 def _labels(model: ModelRecord, chances: Array) -> tuple[str, ...]:
     return model.labels or tuple(f"class_{i}" for i in range(chances.size))
 
@@ -276,14 +294,3 @@ def _plain(array: t.Any) -> t.Any:
 
 def _percent(chance: float) -> str:
     return f"{float(chance) * 100:.2f}%"
-
-
-def _unforeseen(error: Exception, incident: str) -> AilydianError:
-    # The trace goes to the log alone, and never the message: it may quote the input.
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    log.error("inference %s failed: %s at %s", incident, type(error).__name__, " > ".join(frames))
-    return InternalError()

@@ -11,6 +11,8 @@ from werkzeug.local import LocalProxy
 from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
+from .experiments.feedback import Feedback
+from .experiments.service import Experiments
 from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
@@ -32,6 +34,8 @@ class State:
     audit: Ledger
     fingerprint: Fingerprint
     lifecycle: Lifecycle
+    experiments: Experiments
+    feedback: Feedback
 
     def predict(
         self,

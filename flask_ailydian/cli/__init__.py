@@ -1,5 +1,6 @@
 """The command-line door: ``flask ailydian …``."""
 
+from . import ab as ab
 from . import doctor as doctor
 from . import infer as infer
 from . import models as models

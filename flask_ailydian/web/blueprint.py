@@ -16,6 +16,8 @@ from .. import errors
 from ..state import current_ailydian
 from . import http
 from . import openapi
+from .views import experiments
+from .views import feedback
 from .views import health
 from .views import inference
 from .views import models
@@ -54,6 +56,12 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+    Route("GET", "/ab-tests", "ab_tests", experiments.list_tests, "experiments"),
+    Route("POST", "/ab-tests", "create_ab_test", experiments.create_test, "experiments"),
+    Route("GET", "/ab-tests/<name>", "ab_test", experiments.show_test, "experiments"),
+    Route("PATCH", "/ab-tests/<name>", "split_ab_test", experiments.split_test, "experiments"),
+    Route("POST", "/ab-tests/<name>/stop", "stop_ab_test", experiments.stop_test, "experiments"),
+    Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
 )
 
 

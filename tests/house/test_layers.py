@@ -21,6 +21,7 @@ ORDER = [
     {"demo", "audit", "registration", "folders"},
     {"registry"},
     {"experiments", "metrics"},
+    {"visits"},
     {"health", "inference"},
     {"state", "trial"},
     {"web"},
