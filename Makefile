@@ -6,10 +6,10 @@ PORT ?= 3100
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m venv --without-pip $(VENV)
-	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
+	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
 	touch $@
 
-.PHONY: demo test check format wheel clean bench-statistics
+.PHONY: demo test check format wheel clean bench-statistics bench-rollup
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -32,6 +32,9 @@ wheel: $(VENV)/.installed
 
 bench-statistics: $(VENV)/.installed ## How often the A/B tests are wrong, and how often they see what is there.
 	$(PY) -m bench.statistics
+
+bench-rollup: $(VENV)/.installed ## How long a million rows take, on SQLite and on PostgreSQL.
+	$(PY) -m bench.rollup
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info instance

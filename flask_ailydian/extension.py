@@ -16,10 +16,14 @@ from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .metrics import gauges
+from .metrics.prometheus import Prometheus
+from .metrics.service import Metrics
 from .registry import Registry
 from .settings import Settings
 from .state import State
 from .tables import bind_tables
+from .tables import Tables
 from .web.blueprint import create_blueprint
 
 
@@ -86,4 +90,15 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
         lifecycle=Lifecycle(),
         experiments=experiments,
         feedback=Feedback(db, tables, lambda row: row.result),
+        metrics=_metrics(app, db, tables, settings, registry),
     )
+
+
+def _metrics(
+    app: Flask, db: t.Any, tables: Tables, settings: Settings, registry: Registry
+) -> Metrics:
+    prometheus = Prometheus()
+    prometheus.listen(app)
+    metrics = Metrics(db, tables, settings, prometheus)
+    gauges.register(prometheus, metrics, registry, db, tables)
+    return metrics

@@ -15,5 +15,5 @@ audit_failed = _signals.signal("audit-failed")
 
 #: Sent by the app after every inference, answered or not: ``record``, the audit row as a dict;
 #: ``model``, the record of the model or ``None``; ``stages``, seconds by name;
-#: ``failed``, whether no answer was given.
+#: ``outcome``: success, rejected (the request's fault) or failed (ours).
 inference_finished = _signals.signal("inference-finished")

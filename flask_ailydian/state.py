@@ -16,6 +16,7 @@ from .experiments.service import Experiments
 from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .metrics.service import Metrics
 from .registry import Registry
 from .settings import Settings
 from .tables import Tables
@@ -36,6 +37,7 @@ class State:
     lifecycle: Lifecycle
     experiments: Experiments
     feedback: Feedback
+    metrics: Metrics
 
     def predict(
         self,

@@ -68,13 +68,16 @@ class Visits:
     @contextlib.contextmanager
     def visit(self, row: dict[str, t.Any]) -> t.Iterator[Visit]:
         """Hold shadows back during a request, and account for it however it ends."""
-        visit, failed = Visit(), True
+        visit, outcome = Visit(), "failed"
         with self._experiments.background.answering():
             try:
                 yield visit
-                failed = False
+                outcome = "success"
+            except AilydianError as error:
+                outcome = "rejected" if error.status < 500 else "failed"
+                raise
             finally:
-                self._account(row, visit, failed)
+                self._account(row, visit, outcome)
 
     def choose(self, visit: Visit, given: t.Any, row: dict[str, t.Any]) -> ModelRecord:
         """Return the model that answers: the one asked for, or the arm of a running test."""
@@ -89,14 +92,14 @@ class Visits:
         visit.model = model
         return model
 
-    def _account(self, row: dict[str, t.Any], visit: Visit, failed: bool) -> None:
+    def _account(self, row: dict[str, t.Any], visit: Visit, outcome: str) -> None:
         seconds = time.perf_counter() - visit.started
         signals.inference_finished.send(
             current_app._get_current_object(),  # type: ignore[attr-defined]
             record=row,
             model=visit.model,
             stages={**visit.stages, "total": seconds},
-            failed=failed,
+            outcome=outcome,
         )
         choice, given = visit.choice, visit.given
         if choice is None:
@@ -105,11 +108,11 @@ class Visits:
             choice,
             row["id"],
             latency_ms=seconds * 1000,
-            failed=failed,
+            failed=outcome != "success",
             served_arm=visit.served_arm,
             cost_usd=row["cost_usd"],
         )
-        if choice.shadow and not failed:
+        if choice.shadow and outcome == "success":
             self._experiments.shadow(
                 choice, row["id"], lambda arm: self._again(given, choice.test, arm)
             )

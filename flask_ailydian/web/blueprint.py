@@ -20,6 +20,7 @@ from .views import experiments
 from .views import feedback
 from .views import health
 from .views import inference
+from .views import metrics
 from .views import models
 from .views import pages
 
@@ -62,6 +63,9 @@ ROUTES = (
     Route("PATCH", "/ab-tests/<name>", "split_ab_test", experiments.split_test, "experiments"),
     Route("POST", "/ab-tests/<name>/stop", "stop_ab_test", experiments.stop_test, "experiments"),
     Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
+    Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
+    Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
 )
 
 
