@@ -78,6 +78,8 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
         queue=settings.shadow_queue,
         shadow_daily_usd=settings.shadow_daily_usd,
     )
+    metrics = _metrics(app, db, tables, settings, registry)
+    metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
     return State(
         settings=settings,
         db=db,
@@ -90,7 +92,7 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
         lifecycle=Lifecycle(),
         experiments=experiments,
         feedback=Feedback(db, tables, lambda row: row.result),
-        metrics=_metrics(app, db, tables, settings, registry),
+        metrics=metrics,
     )
 
 

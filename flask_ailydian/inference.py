@@ -33,6 +33,7 @@ from .inputs import text as texts
 from .registry import ModelRecord
 from .registry import Registry
 from .settings import Settings
+from .tracing import span
 from .visits import unforeseen
 from .visits import Visit
 from .visits import Visits
@@ -104,7 +105,8 @@ class Inference:
             self._fail(row, known, claim)
             raise known from error
         row["status"] = "success"
-        self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
+        with span("ailydian.record"):
+            self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
 
@@ -139,10 +141,12 @@ class Inference:
         kind, raw = _raw(given)
         row["input_hash"] = self._fingerprint.of(kind, raw)
 
-        arrays = self._prepare(given, model)
+        with span("ailydian.preprocessing"):
+            arrays = self._prepare(given, model)
         prepared = time.perf_counter()
-        engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
-        outputs = engine.run(arrays, deadline=deadline)
+        with span("ailydian.inference", model=model.name, version=model.version):
+            engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
+            outputs = engine.run(arrays, deadline=deadline)
         ran = time.perf_counter()
         visit.stages = {"preprocessing": prepared - started, "inference": ran - prepared}
 

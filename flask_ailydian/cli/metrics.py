@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from datetime import date
 from datetime import datetime
+from importlib import resources
+from pathlib import Path
 
 import click
 
@@ -54,6 +56,17 @@ def rollup(first: datetime | None, last: datetime | None, shrink: bool, as_json:
             f"{one.date} of model {one.model_id} is kept as it was: only {one.total_requests} "
             "of its requests are left; --shrink replaces it all the same."
         )
+
+
+@metrics.command("files")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def files(folder: Path) -> None:
+    """Write the alert rules for Prometheus and the dashboards for Grafana into FOLDER."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = resources.files("flask_ailydian.metrics") / "monitoring"
+    for file in sorted(source.iterdir(), key=lambda file: file.name):
+        (folder / file.name).write_bytes(file.read_bytes())
+        click.echo(str(folder / file.name))
 
 
 @metrics.command("drift")

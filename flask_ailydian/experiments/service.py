@@ -197,6 +197,10 @@ class Experiments(Chooser):
         self._read_again()
         return bodies
 
+    def shadow_budget_used(self) -> float:
+        """Return how much of the day's budget for shadows is used; 1 is all of it."""
+        return self._shadow.used()
+
     def forget(self, user_id: str) -> int:
         """Cut what ties exposures to a person; they stay one nameless unit of their tests."""
         unit = self._fingerprint.of("ab-unit", user_id.encode())

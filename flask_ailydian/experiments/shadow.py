@@ -50,6 +50,13 @@ class Shadow:
             app, lambda: self._answer(test_id, request_id, answer, first, may_cost)
         )
 
+    def used(self) -> float:
+        """Return how much of the day's budget is used."""
+        return self._spent() / self._daily_usd if self._daily_usd else 0.0
+
+    def _spent(self) -> float:
+        return self._store.shadow_cost(now().replace(hour=0, minute=0, second=0, microsecond=0))
+
     def _answer(
         self,
         test_id: int,
@@ -58,11 +65,9 @@ class Shadow:
         first: Outcome | None,
         may_cost: float,
     ) -> None:
-        if may_cost > 0:
-            midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
-            if self._store.shadow_cost(midnight) + may_cost > self._daily_usd:
-                log.info("a shadow was dropped: it might cost more than a day's shadows may")
-                return
+        if may_cost > 0 and self._spent() + may_cost > self._daily_usd:
+            log.info("a shadow was dropped: it might cost more than a day's shadows may")
+            return
         if first is not None:
             a, b = first, answer(1)
         elif request_id[-1] in "02468ace":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as c
+import functools
 import time
 import typing as t
 
 import sqlalchemy as sa
 
+from ..clock import now
 from ..registry import Registry
 from ..tables import Tables
 from .prometheus import Prometheus
@@ -32,6 +34,7 @@ def register(
             for record in registry.servable()
         ),
     )
+    _register_costs(prometheus, db, tables)
     tests = _Tests(db, tables)
     for name, help in (
         ("requests", "Requests that an arm was assigned."),
@@ -58,6 +61,41 @@ def register(
         (),
         capacity,
     )
+
+
+def _register_costs(prometheus: Prometheus, db: t.Any, tables: Tables) -> None:
+    """Add what today's answers cost by backend, whoever gave them, and how full the budgets are."""
+    logs = tables.InferenceLog.__table__
+
+    def today() -> list[Sample]:
+        c = logs.c
+        midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+        spent = sa.func.sum(sa.cast(c.cost_usd, sa.Float))
+        query = sa.select(c.backend, sa.func.count(), sa.func.coalesce(spent, 0.0))
+        with db.engine.connect() as connection:
+            rows = connection.execute(query.where(c.created_at >= midnight).group_by(c.backend))
+            return [
+                (((backend or ""), what), float(value))
+                for backend, count, cost in rows
+                for what, value in (("answers", count), ("usd", cost))
+            ]
+
+    lately = Lately(today)
+    for name, what, help in (
+        ("ailydian_answers_today", "answers", "Answers of this UTC day, by backend."),
+        ("ailydian_cost_today_usd", "usd", "What the answers of this UTC day cost, by backend."),
+    ):
+        prometheus.gauge(name, help, ("backend",), functools.partial(_only, lately, what))
+    prometheus.gauge(
+        "ailydian_budget_used_ratio",
+        "How much of a budget is used; 1 is all of it.",
+        ("budget",),
+        lambda: [((name,), used()) for name, used in prometheus.budgets.items()],
+    )
+
+
+def _only(samples: c.Callable[[], list[Sample]], what: str) -> list[Sample]:
+    return [(labels[:1], value) for labels, value in samples() if labels[1] == what]
 
 
 class Lately:

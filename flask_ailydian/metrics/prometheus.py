@@ -82,6 +82,8 @@ class Prometheus:
 
     def __init__(self) -> None:
         self._gauges: dict[str, tuple[str, tuple[str, ...], Samples]] = {}
+        #: Functions that say how much of a budget is used, by the budget's name; 1 is all.
+        self.budgets: dict[str, c.Callable[[], float]] = {}
         self._registry: t.Any = None
         self._counts: _Counts | None = None
         if installed():

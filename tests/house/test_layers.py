@@ -16,7 +16,7 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "registration", "folders"},
     {"registry"},
