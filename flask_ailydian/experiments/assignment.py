@@ -71,7 +71,7 @@ def assign(unit: str, salt: str, weights: c.Sequence[float]) -> int:
         raise ValueError("Shares are not negative and add up to 1 at most.")
     if total <= 0:
         return -1
-    place = growthbook_hash(salt, unit, 2)
+    place = growthbook_hash(salt, str(unit), 2)
     assert place is not None
     shares = [weight / total for weight in weights]
     # The sum of shares may end a hair below 1; the last place in use is 0.9999.

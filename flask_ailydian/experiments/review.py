@@ -22,7 +22,7 @@ from .tests import Test
 
 log = logging.getLogger("flask_ailydian.experiments")
 
-Note = c.Callable[[str, str, str | None, dict[str, t.Any]], None]
+Note = c.Callable[[str, str, str | None, dict[str, int | str]], None]
 
 
 class Reviewer:
@@ -48,12 +48,12 @@ class Reviewer:
         values = self._values(test, decision, body)
         if decision.verdict == "harm":
             if self._store.close(test, values):
-                self._note("ab_test_stopped", test.name, None, body["decision"])
+                self._note("ab_test_stopped", test.name, None, _said(decision))
         elif decision.verdict == "winner" and test.plan.promote:
             self._promote(test, decision, values)
         elif decision.verdict == "winner" and test.verdict != "winner":
             self._store.conclude(test, values)
-            self._note("ab_test_decided", test.name, None, body["decision"])
+            self._note("ab_test_decided", test.name, None, _said(decision))
         return body
 
     def close(self, test: Test, actor: str | None) -> dict[str, t.Any]:
@@ -68,7 +68,7 @@ class Reviewer:
             values = self._values(test, decision, body)
         if not self._store.close(test, values):
             raise Conflict(f"The A/B test {test.name!r} has stopped already.")
-        self._note("ab_test_stopped", test.name, actor, body["decision"])
+        self._note("ab_test_stopped", test.name, actor, _said(decision))
         return self.report(self._store.get(test.name))
 
     def _promote(self, test: Test, decision: Decision, values: dict[str, t.Any]) -> None:
@@ -98,3 +98,8 @@ class Reviewer:
             return analyse_pairs(self._store.pairs_of(test)), days
         shares = {phase.number: phase.split_percent / 100 for phase in test.phases}
         return analyse(self._store.exposures_of(test), shares, test.plan), days
+
+
+def _said(decision: Decision) -> dict[str, int | str]:
+    winner = "none" if decision.winner is None else "ab"[decision.winner]
+    return {"verdict": decision.verdict, "winner": winner}

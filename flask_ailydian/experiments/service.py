@@ -47,9 +47,15 @@ class Experiments(Chooser):
         *,
         queue: int,
         shadow_daily_usd: float,
+        event: c.Callable[..., t.Any] | None = None,
     ) -> None:
+        """Keep the tests of one app.
+
+        :param event: Puts a decision on record: the audit trail's ``note``.
+        """
         super().__init__(Store(db, tables), registry)
         self._fingerprint = fingerprint
+        self._event = event
         self.background = Background(queue)
         self._shadow = Shadow(self.store, self.background, shadow_daily_usd)
         self._reviewer = Reviewer(self.store, registry, self.note)
@@ -156,7 +162,12 @@ class Experiments(Chooser):
         }
         self.store.add(values, plan.coverage)
         self._read_again()
-        self.note("ab_test_created", name, actor, {"arms": [first.label, second.label]})
+        self.note(
+            "ab_test_created",
+            name,
+            actor,
+            {"arm_a": first.label, "arm_b": second.label, "split": split_percent},
+        )
         return self.store.get(name)
 
     def split(
@@ -175,7 +186,7 @@ class Experiments(Chooser):
             raise ValidationFailed(fields={"traffic_split_percent": [message]})
         self.store.resplit(test, split_percent, coverage)
         self._read_again()
-        self.note("ab_test_split", name, actor, {"traffic_split_percent": split_percent})
+        self.note("ab_test_split", name, actor, {"split": split_percent})
         return self.store.get(name)
 
     def stop(self, name: str, *, actor: str | None = None) -> dict[str, t.Any]:
@@ -206,12 +217,14 @@ class Experiments(Chooser):
         unit = self._fingerprint.of("ab-unit", user_id.encode())
         return self.store.forget(unit, secrets.token_hex(32))
 
-    def note(self, kind: str, subject: str, actor: str | None, detail: dict[str, t.Any]) -> None:
-        """Put a person's or a rule's decision about a test on record.
+    def note(self, kind: str, name: str, actor: str | None, detail: dict[str, int | str]) -> None:
+        """Put a decision about a test on record, whether a person's or its own rules'.
 
         The one place from which the audit trail hears of A/B tests.
         """
-        log.info("%s: %s by %s: %s", kind, subject, actor or "the test's own rules", detail)
+        log.info("%s: %s by %s", kind, name, "somebody" if actor else "its own rules")
+        if self._event is not None:
+            self._event(kind, actor=actor, detail={"test": name, **detail})
 
     def _running_one(self, name: str) -> Test:
         test = self.store.get(name)

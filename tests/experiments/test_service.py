@@ -267,6 +267,28 @@ def test_tables_that_are_missing_are_no_reason_not_to_answer(experiments: t.Any)
     assert current_ailydian.predict("shapes", image=encoded())["success"]
 
 
+def test_every_decision_is_told_to_the_audit_trail(experiments: t.Any) -> None:
+    told: list[t.Any] = []
+    experiments._event = lambda kind, **more: told.append((kind, more["actor"], more["detail"]))
+    experiments.create("trial", "shapes", "shapes:v2", plan=QUICK, actor="ayşe")
+    experiments.split("trial", 40, actor="ayşe")
+    feed(experiments, 3000, slower=-0.1)
+    experiments.review()
+    experiments.review()
+    experiments.stop("trial", actor="mehmet")
+    won = {"test": "trial", "verdict": "winner", "winner": "b"}
+    assert told == [
+        (
+            "ab_test_created",
+            "ayşe",
+            {"test": "trial", "arm_a": "shapes:v1", "arm_b": "shapes:v2", "split": 50},
+        ),
+        ("ab_test_split", "ayşe", {"test": "trial", "split": 40}),
+        ("ab_test_decided", None, won),
+        ("ab_test_stopped", "mehmet", won),
+    ]
+
+
 # Shadow mode
 
 
