@@ -6,10 +6,10 @@ PORT ?= 3100
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m venv --without-pip $(VENV)
-	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
+	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
 	touch $@
 
-.PHONY: demo test check bench format wheel clean
+.PHONY: demo test check bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -33,6 +33,12 @@ format: $(VENV)/.installed
 
 wheel: $(VENV)/.installed
 	$(PY) -m build
+
+bench-statistics: $(VENV)/.installed ## How often the A/B tests are wrong, and how often they see what is there.
+	$(PY) -m bench.statistics
+
+bench-rollup: $(VENV)/.installed ## How long a million rows take, on SQLite and on PostgreSQL.
+	$(PY) -m bench.rollup
 
 clean:
 	rm -rf $(VENV) bench/.work bench/.envs build dist *.egg-info instance

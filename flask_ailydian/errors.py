@@ -103,6 +103,12 @@ class ModelNotFound(NotFound):
     title = "There is no such model."
 
 
+class TestNotFound(NotFound):
+    __test__: t.ClassVar[bool] = False
+    code = "test_not_found"
+    title = "There is no such A/B test."
+
+
 class MethodNotAllowed(AilydianError):
     """The URL exists, the method does not; carries what is allowed."""
 

@@ -18,14 +18,21 @@ from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
 from .engine.results import ResultCache
 from .engine.sessions import SessionPool
+from .experiments.feedback import Feedback
+from .experiments.service import Experiments
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .metrics import gauges
+from .metrics.prometheus import Prometheus
+from .metrics.service import Metrics
 from .prediction import Prediction
 from .registry import Registry
 from .serving import Serving
 from .settings import Settings
 from .state import State
 from .tables import bind_tables
+from .tables import Tables
+from .visits import Visits
 from .web.blueprint import create_blueprint
 
 
@@ -86,6 +93,18 @@ def _state(
     registry.before_activation(serving.preload)
     executor = Executor(settings.slots or cores.count(), settings.queue_size)
     prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
+    experiments = Experiments(
+        db,
+        tables,
+        registry,
+        fingerprint,
+        queue=settings.shadow_queue,
+        shadow_daily_usd=settings.shadow_daily_usd,
+        event=ledger.note,
+    )
+    metrics = _metrics(app, db, tables, settings, registry)
+    metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    visits = Visits(settings, serving, experiments, prediction)
     return State(
         settings=settings,
         db=db,
@@ -94,9 +113,22 @@ def _state(
         registry=registry,
         serving=serving,
         prediction=prediction,
-        inference=Inference(settings, serving, prediction, ledger, fingerprint),
+        inference=Inference(settings, visits, prediction, ledger, fingerprint),
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=lifecycle,
         privacy=create_privacy(ledger, tables),
+        experiments=experiments,
+        feedback=Feedback(db, tables, ledger.result),
+        metrics=metrics,
     )
+
+
+def _metrics(
+    app: Flask, db: t.Any, tables: Tables, settings: Settings, registry: Registry
+) -> Metrics:
+    prometheus = Prometheus()
+    prometheus.listen(app)
+    metrics = Metrics(db, tables, settings, prometheus)
+    gauges.register(prometheus, metrics, registry, db, tables)
+    return metrics

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as c
 import json
-import logging
 import time
 import typing as t
 
@@ -21,7 +20,6 @@ from .clock import new_id
 from .clock import now
 from .engine.protocol import Array
 from .errors import AilydianError
-from .errors import InternalError
 from .errors import ModelFailed
 from .errors import ValidationFailed
 from .parallel import in_order
@@ -32,10 +30,11 @@ from .prediction import labels_of
 from .prediction import Patience
 from .prediction import Prediction
 from .records import ModelRecord
-from .serving import Serving
 from .settings import Settings
-
-log = logging.getLogger("flask_ailydian")
+from .tracing import span
+from .visits import unforeseen
+from .visits import Visit
+from .visits import Visits
 
 FOR_EVER = Patience()
 #: How many classes an audit row keeps.
@@ -48,13 +47,13 @@ class Inference:
     def __init__(
         self,
         settings: Settings,
-        serving: Serving,
+        visits: Visits,
         prediction: Prediction,
         ledger: Ledger,
         fingerprint: Fingerprint,
     ) -> None:
         self._settings = settings
-        self._serving = serving
+        self._visits = visits
         self._prediction = prediction
         self._ledger = ledger
         self._fingerprint = fingerprint
@@ -80,14 +79,26 @@ class Inference:
         row |= dict.fromkeys(("confidence", "result", "error", "cost_usd", "ab_test_id"))
         row["user_id"] = row["actor"] = actor
         row["domain"] = row["hash_key_id"] = None
+        with self._visits.visit(row) as visit:
+            return self._recorded(read, row, visit, claim, patience)
+
+    def _recorded(
+        self,
+        read: c.Callable[[], Given],
+        row: dict[str, t.Any],
+        visit: Visit,
+        claim: Claim | None,
+        patience: Patience,
+    ) -> dict[str, t.Any]:
         try:
-            body = self._predict(read, row, patience)
+            body = self._predict(read, row, visit, patience)
         except Exception as error:
-            known = error if isinstance(error, AilydianError) else _unforeseen(error, row["id"])
+            known = error if isinstance(error, AilydianError) else unforeseen(error, row["id"])
             self._fail(row, known, claim)
             raise known from error
         row["status"] = "success"
-        self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
+        with span("ailydian.record"):
+            self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
 
@@ -135,6 +146,7 @@ class Inference:
         self,
         read: c.Callable[[], Given],
         row: dict[str, t.Any],
+        visit: Visit,
         patience: Patience,
     ) -> dict[str, t.Any]:
         started = time.perf_counter()
@@ -142,7 +154,7 @@ class Inference:
         deadline = time.monotonic() + min(most, patience.timeout or most)
         given = read()
         row["user_id"] = given.user_id or row["user_id"]
-        model = self._serving.resolve(given.model_name, given.model_version)
+        model = self._visits.choose(visit, given, row)
         row["model_id"], row["domain"] = model.id, model.domain
         kind, raw = _raw(given)
         row["input_hash"], row["hash_key_id"] = self._ledger.input_hash(
@@ -153,6 +165,7 @@ class Inference:
             given, model, row["input_hash"], deadline=deadline, gone=patience.gone
         )
         row["inference_time_ms"] = outcome.run_ms
+        visit.stages = outcome.stages()
         body: dict[str, t.Any] = {"success": True, "id": row["id"]}
         body["model"] = {
             "name": model.name,
@@ -170,6 +183,7 @@ class Inference:
             body |= _shown(model, chances, given.top_k, row)
         if outcome.explanation is not None:
             body["explanation"] = outcome.explanation
+        body |= visit.public()
         body["performance"] = {
             "preprocessing_ms": round(outcome.prepare_ms, 3),
             "inference_ms": round(outcome.run_ms or 0.0, 3),
@@ -227,14 +241,3 @@ def _plain(array: t.Any) -> t.Any:
 
 def _percent(chance: float) -> str:
     return f"{float(chance) * 100:.2f}%"
-
-
-def _unforeseen(error: Exception, incident: str) -> AilydianError:
-    # The trace goes to the log alone, and never the message: it may quote the input.
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    log.error("inference %s failed: %s at %s", incident, type(error).__name__, " > ".join(frames))
-    return InternalError()

@@ -28,6 +28,7 @@ from .inputs import text as texts
 from .records import ModelRecord
 from .serving import Serving
 from .settings import Settings
+from .tracing import span
 
 #: The member that holds the input, for each task whose input is prepared.
 MEMBERS = {"image-classification": "image", "text-classification": "text"}
@@ -72,6 +73,12 @@ class Outcome:
     prepare_ms: float = 0.0
     run_ms: float | None = None
     explanation: dict[str, t.Any] | None = None
+
+    def stages(self) -> dict[str, float]:
+        """Return the seconds of each stage that there was."""
+        if self.run_ms is None:
+            return {}
+        return {"preprocessing": self.prepare_ms / 1000, "inference": self.run_ms / 1000}
 
 
 class Prediction:
@@ -131,8 +138,8 @@ class Prediction:
 
     def _run(self, given: Given, model: ModelRecord, place: Place, outcome: Outcome) -> None:
         started = time.perf_counter()
-        with place.decoding():
-            arrays = self._prepare(given, model)
+        with place.decoding(), span("ailydian.preprocessing"):
+            arrays = self.prepare(given, model)
         prepared = time.perf_counter()
         outcome.prepare_ms = (prepared - started) * 1000
         with self._serving.lease(model, place.deadline) as engine:
@@ -143,7 +150,7 @@ class Prediction:
                     deadline=place.deadline,
                 )
                 return
-            with place.running() as alone:
+            with place.running() as alone, self._span(model):
                 ran = time.perf_counter()
                 outputs = engine.run(
                     arrays,
@@ -168,11 +175,14 @@ class Prediction:
     ) -> dict[str, Array]:
         """Run a batch: for all of its members, so that none of them may give it up."""
         whole = Place(self.executor, deadline, None)
-        with whole.running() as alone:
+        with whole.running() as alone, span("ailydian.inference"):
             ran = time.perf_counter()
             outputs = engine.run(batch, deadline=deadline, alone=alone)
             outcome.run_ms = (time.perf_counter() - ran) * 1000
         return outputs
+
+    def _span(self, model: ModelRecord) -> t.Any:
+        return span("ailydian.inference", model=model.name, version=model.version)
 
     def _batcher(self, model: ModelRecord) -> Batcher:
         serving = model.serving
@@ -181,7 +191,8 @@ class Prediction:
             key, Batcher(serving.max_batch, serving.max_delay_ms / 1000)
         )
 
-    def _prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
+    def prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
+        """Return an input as the arrays that a model takes."""
         member = MEMBERS.get(model.task, "inputs")
         value = getattr(given, member)
         if value is None:
@@ -252,6 +263,12 @@ def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
 def labels_of(model: ModelRecord, chances: Array) -> tuple[str, ...]:
     """Return the names of the classes; those of a model without labels are numbered."""
     return model.labels or tuple(f"class_{i}" for i in range(chances.size))
+
+
+def label_of(model: ModelRecord, outputs: dict[str, Array]) -> str | None:
+    """Return the class that a model's outputs name, or ``None`` where there are none."""
+    chances = chances_of(model, outputs)
+    return None if chances is None else labels_of(model, chances)[int(np.argmax(chances))]
 
 
 def is_floats(array: t.Any) -> bool:

@@ -168,6 +168,25 @@ class Settings:
     spool_rows: int = option(
         100_000, "How many rows the spool takes before answers are refused.", low=1, high=10**8
     )
+    # experiments and metrics
+    shadow_queue: int = option(
+        8, "Most inputs that wait for a shadow's answer; more are dropped.", low=1, high=10_000
+    )
+    shadow_daily_usd: float = option(
+        1.0, "What the shadows' answers of one UTC day may cost.", low=0, high=1e6
+    )
+    metrics_open: bool = option(
+        True, "Whether `GET /metrics` is open; false: the host's gate is asked for `read`."
+    )
+    drift_reference_days: int = option(
+        14, "Days after a version's first answer that drift is measured against.", low=1, high=365
+    )
+    capacity_per_day: int = option(
+        0,
+        "Requests a day that a load test has shown to be possible; 0: not measured.",
+        low=0,
+        high=2**53,
+    )
 
     @classmethod
     def from_config(cls, config: t.Mapping[str, t.Any]) -> Settings:

@@ -12,3 +12,8 @@ inference_done = _signals.signal("inference-done")
 
 #: Sent by the app when an audit row could not be written, with ``error``: the exception.
 audit_failed = _signals.signal("audit-failed")
+
+#: Sent by the app after every inference, answered or not: ``record``, the audit row as a dict;
+#: ``model``, the record of the model or ``None``; ``stages``, seconds by name;
+#: ``outcome``: success, rejected (the request's fault) or failed (ours).
+inference_finished = _signals.signal("inference-finished")

@@ -12,8 +12,11 @@ from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .audit.privacy import Privacy
+from .experiments.feedback import Feedback
+from .experiments.service import Experiments
 from .inference import Inference
 from .lifecycle import Lifecycle
+from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
@@ -39,6 +42,9 @@ class State:
     fingerprint: Fingerprint
     lifecycle: Lifecycle
     privacy: Privacy
+    experiments: Experiments
+    feedback: Feedback
+    metrics: Metrics
 
     def predict(
         self,

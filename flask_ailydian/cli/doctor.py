@@ -150,6 +150,21 @@ def _guard() -> Finding:
     )
 
 
+def _drift() -> Finding:
+    if not _database().ok:
+        return Finding(False, "Not looked at: the database comes first.")
+    signals = current_ailydian.metrics.drift()
+    alarms = [f"{x['model']} {x['version']}: {x['name']}" for x in signals if x["alarm"]]
+    if current_ailydian.metrics.capacity()["alarm"]:
+        alarms.append("requests a day near the measured capacity")
+    if alarms:
+        remedy = "See: flask ailydian metrics drift"
+        return Finding(False, f"Not as in the reference: {', '.join(alarms)}.", remedy)
+    if not signals:
+        return Finding(True, "Not measured yet: flask ailydian metrics rollup, daily, by cron.")
+    return Finding(True, "Inputs and answers look as they did.")
+
+
 CHECKS: dict[str, c.Callable[[], Finding]] = {
     "python": _python,
     "settings": _settings,
@@ -162,4 +177,5 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "durability": _durability,
     "keys": _keys,
     "guard": _guard,
+    "drift": _drift,
 }

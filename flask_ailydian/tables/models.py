@@ -15,6 +15,10 @@ from sqlalchemy.orm import mapped_column
 
 from ..clock import new_id
 from ..clock import now
+from .experiments import ABExposureMixin
+from .experiments import ABPhaseMixin
+from .experiments import ABShadowMixin
+from .experiments import FeedbackMixin
 
 
 class ModelMixin:
@@ -62,8 +66,9 @@ class ABTestMixin:
 
     id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     test_name: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    model_a_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
-    model_b_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
+    # Empty where the arms are backends of the router.
+    model_a_id: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
+    model_b_id: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
     traffic_split_percent: Mapped[int] = mapped_column(sa.Integer)
     status: Mapped[str] = mapped_column(sa.String(16), index=True)
     model_a_requests: Mapped[int] = mapped_column(sa.Integer, default=0)
@@ -75,6 +80,15 @@ class ABTestMixin:
     )
     started_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
+    # Whose requests are split: a model's name, or `query` and a domain.
+    subject: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    arm_a: Mapped[str | None] = mapped_column(sa.String(160))
+    arm_b: Mapped[str | None] = mapped_column(sa.String(160))
+    seed: Mapped[str | None] = mapped_column(sa.String(32))
+    plan: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    verdict: Mapped[str | None] = mapped_column(sa.String(16))
+    decided_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
+    snapshot: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
 
 
 class InferenceLogMixin:
@@ -122,6 +136,11 @@ class ModelMetricMixin:
     p99_inference_time_ms: Mapped[float | None] = mapped_column(sa.Float)
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
     cost_usd: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 9))
+    labelled_requests: Mapped[int | None] = mapped_column(sa.Integer)
+    # Counts by bucket of `metrics.histogram`: days can be added up, percentiles cannot.
+    histogram: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    finalised: Mapped[bool | None] = mapped_column(sa.Boolean)
+    computed_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[t.Any, ...]:
@@ -224,6 +243,10 @@ class Tables:
     AuditCheckpoint: t.Any
     AuditPurge: t.Any
     Subject: t.Any
+    ABPhase: t.Any
+    ABExposure: t.Any
+    ABShadow: t.Any
+    Feedback: t.Any
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
@@ -245,6 +268,10 @@ def bind_tables(db: t.Any) -> Tables:
             "AuditCheckpoint": AuditCheckpointMixin,
             "AuditPurge": AuditPurgeMixin,
             "Subject": SubjectMixin,
+            "ABPhase": ABPhaseMixin,
+            "ABExposure": ABExposureMixin,
+            "ABShadow": ABShadowMixin,
+            "Feedback": FeedbackMixin,
         }
         info["ailydian"] = Tables(
             **{

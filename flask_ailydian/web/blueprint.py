@@ -17,8 +17,11 @@ from ..state import current_ailydian
 from . import http
 from . import openapi
 from .views import audit
+from .views import experiments
+from .views import feedback
 from .views import health
 from .views import inference
+from .views import metrics
 from .views import models
 from .views import pages
 from .views import privacy
@@ -63,6 +66,15 @@ ROUTES = (
     Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
     Route("GET", "/privacy/users/<user_id>/export", "export_user", privacy.export, "privacy"),
     Route("DELETE", "/privacy/users/<user_id>", "erase_user", privacy.erase, "privacy"),
+    Route("GET", "/ab-tests", "ab_tests", experiments.list_tests, "experiments"),
+    Route("POST", "/ab-tests", "create_ab_test", experiments.create_test, "experiments"),
+    Route("GET", "/ab-tests/<name>", "ab_test", experiments.show_test, "experiments"),
+    Route("PATCH", "/ab-tests/<name>", "split_ab_test", experiments.split_test, "experiments"),
+    Route("POST", "/ab-tests/<name>/stop", "stop_ab_test", experiments.stop_test, "experiments"),
+    Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
+    Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
+    Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
 )
 
 

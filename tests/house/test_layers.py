@@ -16,14 +16,15 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples"},
     {"registration", "records"},
     {"answering"},
     {"registry"},
-    {"serving"},
+    {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},
+    {"visits"},
     {"inference"},
     {"state", "trial"},
     {"web"},

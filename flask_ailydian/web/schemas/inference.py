@@ -104,6 +104,16 @@ class Explanation(ma.Schema):
     )
 
 
+class MetTest(ma.Schema):
+    """The A/B test that the request met."""
+
+    name = fields.String(required=True)
+    arm = fields.String(
+        required=True, metadata=described("The arm it was assigned.", enum=["a", "b"])
+    )
+    phase = fields.Integer(required=True, metadata=described("Counts changes of the split."))
+
+
 class InferenceResponse(ma.Schema):
     """A prediction."""
 
@@ -119,6 +129,7 @@ class InferenceResponse(ma.Schema):
         metadata=described("By class, in the model's label order."),
     )
     explanation = fields.Nested(Explanation)
+    ab_test = fields.Nested(MetTest)
     outputs = fields.Dict(metadata=described("The outputs of a model without classes."))
     performance = fields.Nested(Performance, required=True)
 
