@@ -21,6 +21,7 @@ ORDER = [
     {"demo", "audit", "registration", "folders"},
     {"registry"},
     {"health", "inference"},
+    {"routing"},
     {"state", "trial"},
     {"web"},
     {"cli"},
