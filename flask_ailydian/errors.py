@@ -168,6 +168,12 @@ class BackendUnavailable(AilydianError):
     title = "What should answer is not available."
 
 
+class BudgetExhausted(AilydianError):
+    status = 429
+    code = "budget_exhausted"
+    title = "The budget for paid answers is used up."
+
+
 class AuditUnavailable(BackendUnavailable):
     """No answer leaves unrecorded: the record could not be written."""
 

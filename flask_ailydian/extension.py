@@ -15,6 +15,7 @@ from .engine.sessions import SessionPool
 from .inference import Inference
 from .lifecycle import Lifecycle
 from .registry import Registry
+from .routing.wiring import create_router
 from .settings import Settings
 from .state import State
 from .tables import bind_tables
@@ -64,14 +65,18 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
     ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
     sessions = SessionPool(threads=settings.threads)
+    inference = Inference(settings, registry, sessions, ledger, fingerprint)
+    router = create_router(settings, db, tables, registry, inference, ledger, fingerprint)
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
         registry=registry,
-        inference=Inference(settings, registry, sessions, ledger, fingerprint),
+        inference=inference,
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=Lifecycle(),
+        router=router,
+        costs=router.third_party.costs,
     )

@@ -31,6 +31,7 @@ from .errors import ValidationFailed
 from .inputs import preprocessing
 from .inputs import tensors
 from .inputs import text as texts
+from .registration import TEXT_TASKS
 from .registry import ModelRecord
 from .registry import Registry
 from .settings import Settings
@@ -100,6 +101,15 @@ class Inference:
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
 
+    def run(
+        self, model: ModelRecord, given: Given, deadline: float
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Return chances by class, if there are any, and outputs; the caller records them."""
+        arrays = self._prepare(given, model)
+        engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
+        outputs = engine.run(arrays, deadline=deadline)
+        return _chances(model, outputs), outputs
+
     def claim(self, scope: str, form: str, body: bytes) -> Claim | Reply:
         """Take the right to answer an ``Idempotency-Key``, or return the reply it had.
 
@@ -159,7 +169,7 @@ class Inference:
         return body
 
     def _prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
-        wanted = {"image-classification": "image", "text-classification": "text"}
+        wanted = {"image-classification": "image"} | dict.fromkeys(TEXT_TASKS, "text")
         member = wanted.get(model.task, "inputs")
         value = getattr(given, member)
         if value is None:

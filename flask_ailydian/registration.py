@@ -16,7 +16,9 @@ from .inputs.preprocessing import ImagePreprocessing
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
-TASKS = ("image-classification", "text-classification", "tensor")
+TASKS = ("image-classification", "text-classification", "tensor", "query-routing")
+#: Tasks whose one input is a text.
+TEXT_TASKS = ("text-classification", "query-routing")
 MAX_LABELS = 100_000
 
 
@@ -136,6 +138,7 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
     text = len(report.inputs) == 1 and report.inputs[0].dtype == "string"
     picture = image_layout(report.inputs) is not None
     right = {"image-classification": picture, "text-classification": text, "tensor": True}
+    right["query-routing"] = text
     if task is None:
         return next(name for name in TASKS if right[name])
     if not right[task]:
@@ -161,7 +164,10 @@ def image_layout(inputs: t.Sequence[TensorSpec]) -> tuple[str, int, list[int | N
 def _preprocessing(
     report: ModelReport, declared: Declared, own: dict[str, str]
 ) -> dict[str, t.Any] | None:
-    if _task(report, declared, own) != "image-classification":
+    task = _task(report, declared, own)
+    if task == "text-classification":
+        return _answers(declared, own)
+    if task != "image-classification":
         return None
     found = image_layout(report.inputs)
     assert found is not None
@@ -187,6 +193,33 @@ def _preprocessing(
         if side is not None and side != want:
             raise ValidationFailed(fields={"size": [f"The file takes {sides[0]}x{sides[1]}."]})
     return checked.to_json()
+
+
+def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None:
+    """Return what a text model says for each label, and from which confidence on."""
+    try:
+        found: dict[str, t.Any] = {
+            key: json.loads(own[key])
+            for key in ("answers", "threshold", "out_of_scope")
+            if key in own
+        }
+    except ValueError as error:
+        raise ModelRefused("The file's own metadata on its answers is not JSON.") from error
+    found |= declared.preprocessing or {}
+    found.pop("kind", None)
+    answers, threshold = found.get("answers", {}), found.get("threshold", 0)
+    problem = None
+    if set(found) - {"answers", "threshold", "out_of_scope"}:
+        problem = "A text model has answers, threshold and out_of_scope."
+    elif not isinstance(answers, dict) or not all(isinstance(x, str) for x in answers.values()):
+        problem = "The answers are texts by label."
+    elif isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        problem = "The threshold is a number."
+    elif not 0 <= threshold <= 1 or not isinstance(found.get("out_of_scope", ""), str):
+        problem = "The threshold is between 0 and 1, out_of_scope a label."
+    if problem:
+        raise ValidationFailed(fields={"preprocessing": [problem]})
+    return {"kind": "text"} | found if found else None
 
 
 def _labels(report: ModelReport, declared: Declared, own: dict[str, str]) -> list[str] | None:

@@ -12,3 +12,10 @@ inference_done = _signals.signal("inference-done")
 
 #: Sent by the app when an audit row could not be written, with ``error``: the exception.
 audit_failed = _signals.signal("audit-failed")
+
+#: Sent by the app once it is decided who should answer a query, with ``id`` and ``decision``:
+#: backend, reason, arm, propensity and classification as a dict, without the query.
+query_routed = _signals.signal("query-routed")
+
+#: Sent by the app when another backend stands in, with ``id``, ``failed``, ``used`` and ``why``.
+fallback_used = _signals.signal("fallback-used")

@@ -15,6 +15,9 @@ from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
 from .registry import Registry
+from .routing.costs import Costs
+from .routing.router import Router
+from .routing.turn import Asked
 from .settings import Settings
 from .tables import Tables
 
@@ -32,6 +35,8 @@ class State:
     audit: Ledger
     fingerprint: Fingerprint
     lifecycle: Lifecycle
+    router: Router
+    costs: Costs
 
     def predict(
         self,
@@ -61,6 +66,22 @@ class State:
             explain=explain,
         )
         return self.inference.answer(lambda: given)
+
+    def answer(
+        self,
+        query: str,
+        *,
+        domain: str = "chat",
+        user_id: str | None = None,
+        backend: str = "auto",
+    ) -> dict[str, t.Any]:
+        """Route and answer a query in process, recorded like any other answer.
+
+        :param backend: ``auto``, ``onnx`` or ``3rdparty``.
+        :returns: The body of ``POST /query``.
+        """
+        asked = Asked(query, domain, user_id, backend)
+        return self.router.answer(lambda: asked)
 
 
 def _current() -> State:

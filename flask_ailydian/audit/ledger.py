@@ -71,6 +71,25 @@ class Ledger:
             signals.audit_failed.send(current_app._get_current_object(), error=error)  # type: ignore[attr-defined]
             raise AuditUnavailable(retry_after=1, id=row["id"]) from error
 
+    def note(
+        self,
+        kind: str,
+        *,
+        actor: str | None = None,
+        subject: str | None = None,
+        detail: dict[str, t.Any] | None = None,
+    ) -> None:
+        """Commit an event that is no answer of its own: what is about to leave, say.
+
+        :param subject: Whom it is about.
+        :raises AuditUnavailable: when it is not certain that the row is on disk.
+        """
+        row: dict[str, t.Any] = {"id": new_id(), "created_at": now(), "status": "event"}
+        row |= dict.fromkeys(("model_id", "input_hash", "inference_time_ms", "confidence"))
+        row |= dict.fromkeys(("error", "cost_usd", "ab_test_id"))
+        row |= {"backend": kind, "user_id": subject, "result": {"actor": actor, **(detail or {})}}
+        self.record(row)
+
     def _settle(self, connection: t.Any, claim: Claim, reply: Reply | None) -> None:
         mine = sa.and_(self._keys.c.key_hash == claim.key_hash, self._keys.c.claim == claim.token)
         if reply is None:

@@ -9,6 +9,7 @@ import click
 
 from .. import demo as demo_model
 from ..folders import read_source
+from ..inputs import strict_json
 from ..registration import Declared
 from ..registration import DOMAINS
 from ..registration import parse_numbers
@@ -43,6 +44,8 @@ def models() -> None:
 @click.option("--description", help="What people should know; simple HTML is kept.")
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
+@click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
+@click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
 @json_option
 def add(
     file: Path,
@@ -53,6 +56,8 @@ def add(
     mean: str | None,
     std: str | None,
     activate: bool,
+    answers: Path | None,
+    threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
@@ -67,6 +72,7 @@ def add(
             size=parse_numbers("size", size, pair=True),
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
+            preprocessing=_said(answers, threshold),
             **declared,
         ),
         activate=activate,
@@ -141,6 +147,13 @@ def verify(name: str | None, as_json: bool) -> None:
             click.echo("There are no models.")
     if any(wrong for _, wrong in found):
         raise SystemExit(1)
+
+
+def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:
+    found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
+    if answers is not None:
+        found["answers"] = strict_json.loads(_text(answers).encode())
+    return found or None
 
 
 def _text(path: Path) -> str:

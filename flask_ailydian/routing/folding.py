@@ -21,9 +21,9 @@ def plain(text: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """Return *text* as caches and hashes see it: folded, white space and final marks evened out."""
+    """Return *text* as caches and hashes see it: folded, white space evened out."""
     folded = fold_turkish(unicodedata.normalize("NFKC", text))
-    return " ".join(folded.split()).rstrip(" .!?…")
+    return " ".join(folded.split())
 
 
 @dataclasses.dataclass(frozen=True)

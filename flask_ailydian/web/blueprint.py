@@ -20,6 +20,7 @@ from .views import health
 from .views import inference
 from .views import models
 from .views import pages
+from .views import query
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -54,6 +55,9 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+    Route("POST", "/route", "route", query.route, "queries"),
+    Route("POST", "/query", "query", query.answer_query, "queries"),
+    Route("GET", "/costs", "costs", query.costs, "queries"),
 )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from . import step_0001
+from . import step_0004
 
-STEPS = (step_0001,)
+STEPS = (step_0001, step_0004)
 LATEST = len(STEPS)
 
 
