@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import typing as t
 
 from flask import current_app
@@ -52,7 +53,8 @@ class Records:
             )
         else:
             # Never the message: it may quote the query.
-            log.error("query %s failed: %s", turn.id, type(error).__name__)
+            where = " > ".join(f.name for f in traceback.extract_tb(error.__traceback__))
+            log.error("query %s failed: %s at %s", turn.id, type(error).__name__, where)
             known = InternalError()
         if turn.finished:
             return known

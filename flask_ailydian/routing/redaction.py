@@ -72,19 +72,20 @@ def redact(text: str, names: Names | None = None) -> Redacted:
         number = sum(k == kind for k, _ in by_value) + 1
         return by_value.setdefault((kind, value), f"[{kind}_{number}]")
 
+    def put_iban(match: re.Match[str]) -> str:
+        # The words that follow look like its last groups: the longest part that adds up is meant.
+        found = match[0]
+        for end in range(len(found), 14, -1):
+            if is_iban(found[:end].rstrip()):
+                value = found[:end].rstrip()
+                return put("IBAN", value) + found[len(value) :]
+        return found
+
     text = PLACEHOLDER.sub(lambda match: put("NAME", match[0]), text)
-    for kind, pattern, right in (
-        ("EMAIL", EMAIL, None),
-        ("IBAN", IBAN, is_iban),
-        ("TCKN", TCKN, is_tckn),
-        ("PHONE", PHONE, None),
-    ):
-        text = pattern.sub(
-            lambda m, kind=kind, right=right: (  # type: ignore[misc]
-                put(kind, m[0]) if right is None or right(m[0]) else m[0]
-            ),
-            text,
-        )
+    text = EMAIL.sub(lambda match: put("EMAIL", match[0]), text)
+    text = IBAN.sub(put_iban, text)
+    text = TCKN.sub(lambda m: put("TCKN", m[0]) if is_tckn(m[0]) else m[0], text)
+    text = PHONE.sub(lambda match: put("PHONE", match[0]), text)
     for name in sorted(set(names(text) if names else ()), key=len, reverse=True):
         if name.strip():
             bounded = rf"(?<!\w){re.escape(name)}(?!\w)"

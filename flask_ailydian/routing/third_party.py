@@ -43,13 +43,6 @@ SHIPPED: dict[str, c.Callable[..., PaidBackend]] = {
 }
 #: Failures that say nothing of the backend's health.
 OURS = frozenset({"request_refused", "refused", "client_gone", "sdk_not_installed"})
-#: The latest models of these names, asked for where no model is set.
-DEFAULT_MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5"}
-
-
-def model_of(settings: Settings) -> str:
-    """Return the paid model's name, which its price goes by."""
-    return settings.third_party_model or DEFAULT_MODELS.get(settings.third_party, "")
 
 
 class ThirdParty:
@@ -78,7 +71,7 @@ class ThirdParty:
         self._makers: dict[str, c.Callable[[], PaidBackend]] = {}
         self._backend: PaidBackend | None = None
         self.costs = costs
-        self.model = model_of(settings)
+        self.model = settings.third_party_model
         self.names: Names | None = None
         """Finds people's names in a text, for redaction; the host's to set."""
 
@@ -96,7 +89,9 @@ class ThirdParty:
             return None
         if name not in SHIPPED:
             return "not_registered"
-        return None if self._settings.third_party_key else "no_key"
+        if not self._settings.third_party_key:
+            return "no_key"
+        return None if self.model else "no_model_named"
 
     def circuit(self) -> str:
         """Return how the breaker of the backend stands."""
@@ -174,6 +169,12 @@ class ThirdParty:
             raise
         finally:
             egress.end(outcome, attempts=turn.purse.attempts)
+
+    def close(self) -> None:
+        """Close the connections that this process holds."""
+        close = getattr(self._backend, "close", None)
+        if close is not None:
+            close()
 
     def account(self, turn: Turn, state: str) -> None:
         """Commit the query's cost row, if it came as far as a decision."""

@@ -22,7 +22,6 @@ from .learned import Learned
 from .money import PriceList
 from .router import Router
 from .scoring import Scoring
-from .third_party import model_of
 from .third_party import ThirdParty
 
 
@@ -50,7 +49,7 @@ def create_router(
     store = TableStore(db, tables) if settings.breaker_shared else MemoryStore()
     third_party = ThirdParty(
         settings,
-        Costs(db, tables, prices, model_of(settings)),
+        Costs(db, tables, prices, settings.third_party_model),
         Budgets(db, tables),
         Breaker(store, threshold=settings.breaker_failures, seconds=settings.breaker_seconds),
         fingerprint,

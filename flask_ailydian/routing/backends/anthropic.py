@@ -37,42 +37,48 @@ class AnthropicBackend:
         """Ask once, as a stream: only a stream shows that it was cut."""
         module = sdk.load("anthropic")
         more: dict[str, t.Any] = {"system": question.prompt} if question.prompt else {}
-        with sdk.failures(module, deadline):
-            stream = self._clients.get().messages.create(
+        counted: dict[str, int] = {}
+        reason, stopped = None, False
+        with (
+            sdk.failures(module, deadline),
+            self._clients.get().messages.with_streaming_response.create(
                 model=self.model,
                 messages=[{"role": "user", "content": question.text}],
                 max_tokens=question.max_tokens,
                 stream=True,
                 timeout=sdk.seconds_left(deadline, self._silence),
                 **more,
-            )
-            counted: dict[str, int] = {}
-            reason, stopped = None, False
-            with stream, sdk.cut_off(stream.response, deadline):
-                for event in stream:
-                    if event.type == "message_start":
-                        yield Used(_usage(counted, event.message.usage))
-                    elif event.type == "content_block_delta":
-                        text = getattr(event.delta, "text", None)
-                        if text:
-                            yield Text(text)
-                    elif event.type == "message_delta":
-                        reason = event.delta.stop_reason or reason
-                        yield Used(_usage(counted, event.usage))
-                        if reason == "refusal":
-                            raise BackendFailure("refused", billed=True)
-                    elif event.type == "message_stop":
-                        stopped = True
+            ) as response,
+            sdk.cut_off(response.http_response, deadline),
+        ):
+            for event in sdk.events(response.iter_bytes()):
+                kind = event.get("type")
+                if kind == "message_start":
+                    yield Used(usage_of(counted, event["message"].get("usage") or {}))
+                elif kind == "content_block_delta":
+                    if text := event["delta"].get("text"):
+                        yield Text(text)
+                elif kind == "message_delta":
+                    reason = event["delta"].get("stop_reason") or reason
+                    yield Used(usage_of(counted, event.get("usage") or {}))
+                    if reason == "refusal":
+                        raise BackendFailure("refused", billed=True)
+                elif kind == "message_stop":
+                    stopped = True
         if not stopped or reason not in WHOLE:
             raise BackendFailure("cut_short", retry=True, billed=True)
         yield Finished(reason)
 
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._clients.close()
 
-def _usage(counted: dict[str, int], given: t.Any) -> Usage:
-    """Anthropic counts what came from its cache beside the input's tokens; counts are totals."""
-    for name in COUNTS:
-        value = getattr(given, name, None)
-        if value is not None:
-            counted[name] = value
+
+def usage_of(counted: dict[str, int], given: dict[str, t.Any]) -> Usage:
+    """Return the tokens so far; Anthropic counts what came from its cache beside the input's.
+
+    :param counted: Totals by name, which later events overwrite.
+    """
+    counted |= {name: int(given[name]) for name in COUNTS if given.get(name) is not None}
     taken, made, cached, written = (counted.get(name, 0) for name in COUNTS)
     return Usage(taken, made, cached, written)

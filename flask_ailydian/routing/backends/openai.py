@@ -43,34 +43,40 @@ class OpenAIBackend:
             messages.insert(0, {"role": "system", "content": question.prompt})
         # Compatible servers know the older name alone.
         limit = "max_tokens" if self._url else "max_completion_tokens"
-        with sdk.failures(module, deadline):
-            stream = self._clients.get().chat.completions.create(
+        reason = None
+        with (
+            sdk.failures(module, deadline),
+            self._clients.get().chat.completions.with_streaming_response.create(
                 model=self.model,
                 messages=messages,
                 stream=True,
                 stream_options={"include_usage": True},
                 timeout=sdk.seconds_left(deadline, self._silence),
                 **{limit: question.max_tokens},
-            )
-            reason = None
-            with stream, sdk.cut_off(stream.response, deadline):
-                for chunk in stream:
-                    if chunk.usage is not None:
-                        yield Used(_usage(chunk.usage))
-                    for choice in chunk.choices[:1]:
-                        reason = choice.finish_reason or reason
-                        refused = getattr(choice.delta, "refusal", None)
-                        if refused or reason == "content_filter":
-                            raise BackendFailure("refused", billed=True)
-                        if choice.delta.content:
-                            yield Text(choice.delta.content)
+            ) as response,
+            sdk.cut_off(response.http_response, deadline),
+        ):
+            for event in sdk.events(response.iter_bytes()):
+                if event.get("usage"):
+                    yield Used(usage_of(event["usage"]))
+                for choice in (event.get("choices") or [])[:1]:
+                    delta = choice.get("delta") or {}
+                    reason = choice.get("finish_reason") or reason
+                    if delta.get("refusal") or reason == "content_filter":
+                        raise BackendFailure("refused", billed=True)
+                    if delta.get("content"):
+                        yield Text(delta["content"])
         if reason not in WHOLE:
             raise BackendFailure("cut_short", retry=True, billed=True)
         yield Finished(reason)
 
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._clients.close()
 
-def _usage(given: t.Any) -> Usage:
-    """OpenAI counts what came from its cache inside the prompt's tokens."""
-    details = getattr(given, "prompt_tokens_details", None)
-    cached = getattr(details, "cached_tokens", None) or 0
-    return Usage(max(given.prompt_tokens - cached, 0), given.completion_tokens, cached)
+
+def usage_of(given: dict[str, t.Any]) -> Usage:
+    """Return the tokens; OpenAI counts what came from its cache inside the prompt's."""
+    cached = int((given.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+    prompt, made = int(given["prompt_tokens"]), int(given["completion_tokens"])
+    return Usage(max(prompt - cached, 0), made, cached)

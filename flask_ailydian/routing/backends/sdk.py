@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import importlib
+import json
 import os
 import socket
 import time
@@ -38,6 +39,12 @@ class PerProcess(t.Generic[Made]):
         if pid not in self._made:
             self._made.setdefault(pid, self._make())
         return self._made[pid]
+
+    def close(self) -> None:
+        """Close what this process has, if it can be closed."""
+        made = self._made.pop(os.getpid(), None)
+        if made is not None and hasattr(made, "close"):
+            made.close()
 
 
 _watchdogs = PerProcess(Watchdog)
@@ -83,6 +90,48 @@ def cut_off(response: t.Any, deadline: float) -> c.Iterator[None]:
         yield
     finally:
         watchdog.call_off(ticket)
+
+
+def _lines(chunks: c.Iterable[bytes]) -> c.Iterator[bytes]:
+    """Yield lines; only CR and LF end one, where ``str.splitlines`` knows eight characters more."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.rstrip(b"\r")
+    yield rest.rstrip(b"\r")
+    yield b""
+
+
+def events(chunks: c.Iterable[bytes]) -> c.Iterator[dict[str, t.Any]]:
+    """Yield the data of server-sent events, strictly: an SDK passes over what it cannot read.
+
+    :raises BackendFailure: for data that is no JSON object.
+    """
+    data: list[bytes] = []
+    for line in _lines(chunks):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+        elif not line and data:
+            text, data = b"\n".join(data), []
+            if text.strip() == b"[DONE]":
+                return
+            try:
+                event = json.loads(text)
+            except ValueError as error:
+                raise BackendFailure("broken_answer", retry=True, billed=True) from error
+            if not isinstance(event, dict):
+                raise BackendFailure("broken_answer", retry=True, billed=True)
+            if event.get("error"):
+                raise _inside(event)
+            yield event
+
+
+def _inside(event: dict[str, t.Any]) -> BackendFailure:
+    """Return what an error that came inside a stream means."""
+    if SPENT & _words(event):
+        return BackendFailure("spend_limit", billed=True)
+    return BackendFailure("provider_error", retry=True, billed=True)
 
 
 @contextlib.contextmanager
@@ -134,13 +183,11 @@ def _words(body: t.Any) -> set[str]:
 
 def retry_after(headers: c.Mapping[str, str]) -> float | None:
     """Return the seconds that a response asks to wait, as a number or a date."""
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
-    with contextlib.suppress(KeyError):
-        value = headers["retry-after"]
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         with contextlib.suppress(ValueError):
-            return max(0.0, float(value))
-        with contextlib.suppress(ValueError, TypeError):
-            when = parsedate_to_datetime(value)
-            return max(0.0, (when - datetime.now(UTC)).total_seconds())
+            if name in headers:
+                return max(0.0, float(headers[name]) / unit)
+    with contextlib.suppress(ValueError, TypeError):
+        when = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
     return None
