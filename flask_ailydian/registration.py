@@ -199,12 +199,12 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
     """Return what a text model says for each label, and from which confidence on."""
     try:
         found: dict[str, t.Any] = {
-            key: json.loads(own[key])
-            for key in ("answers", "threshold", "out_of_scope")
-            if key in own
+            key: json.loads(own[key]) for key in ("answers", "threshold") if key in own
         }
     except ValueError as error:
         raise ModelRefused("The file's own metadata on its answers is not JSON.") from error
+    if "out_of_scope" in own:
+        found["out_of_scope"] = own["out_of_scope"]
     found |= declared.preprocessing or {}
     found.pop("kind", None)
     answers, threshold = found.get("answers", {}), found.get("threshold", 0)

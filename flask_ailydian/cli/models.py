@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import typing as t
 from pathlib import Path
 
 import click
 
 from .. import demo as demo_model
+from ..demo import help_desk
 from ..folders import read_source
 from ..inputs import strict_json
 from ..registration import Declared
@@ -15,6 +17,7 @@ from ..registration import DOMAINS
 from ..registration import parse_numbers
 from ..registration import read_labels
 from ..registration import TASKS
+from ..registry import ModelRecord
 from ..state import current_ailydian
 from ..web.schemas.models import dump
 from .group import ailydian
@@ -83,17 +86,26 @@ def add(
 @models.command("demo")
 @json_option
 def demo(as_json: bool) -> None:
-    """Register the demo model: a teaching model, not for diagnosis."""
-    registry = current_ailydian.registry
-    existing = [r for r in registry.versions(demo_model.NAME) if r.version == demo_model.VERSION]
-    if existing:
-        _show(existing[0], as_json, f"{demo_model.NAME} is there already.")
+    """Register the demo models: a teaching model, not for diagnosis, and a help desk."""
+    xray, said = _demo(demo_model.NAME, demo_model.VERSION, demo_model.read, "medical")
+    desk, more = _demo(help_desk.NAME, help_desk.VERSION, help_desk.read, "chat")
+    if as_json:
+        print_json({**dump(xray), "others": [dump(desk)]})
         return
-    record = registry.register(
-        demo_model.read(), demo_model.NAME, demo_model.VERSION, Declared(domain="medical")
-    )
-    said = f"Added {record.name} {record.version} as testing: a teaching model, not for diagnosis."
-    _show(record, as_json, said)
+    click.echo(f"{said}: a teaching model, not for diagnosis.")
+    click.echo(f"{more}: a help desk that answers `POST /query`.")
+
+
+def _demo(
+    name: str, version: str, read: c.Callable[[], bytes], domain: str
+) -> tuple[ModelRecord, str]:
+    """Register a model that the package ships, unless it is there."""
+    registry = current_ailydian.registry
+    known = [record for record in registry.versions(name) if record.version == version]
+    if known:
+        return known[0], f"{name} is there already"
+    record = registry.register(read(), name, version, Declared(domain=domain))
+    return record, f"Added {name} {version} as {record.status}"
 
 
 @models.command("list")

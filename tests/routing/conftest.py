@@ -48,7 +48,8 @@ def text_model(**metadata: t.Any) -> bytes:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     for key, value in {"labels": [GREETING, HOURS, OTHER], **metadata}.items():
         entry = model.metadata_props.add()
-        entry.key, entry.value = f"ailydian.{key}", json.dumps(value)
+        entry.key = f"ailydian.{key}"
+        entry.value = value if isinstance(value, str) else json.dumps(value)
     return model.SerializeToString()
 
 
