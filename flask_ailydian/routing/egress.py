@@ -32,14 +32,14 @@ class Egress:
         self._detail: dict[str, t.Any] = {"query_id": query_id}
         self._open = False
 
-    def intend(self, **detail: t.Any) -> None:
+    def intend(self, **detail: str | int) -> None:
         """Record that a text is about to leave, once for all attempts at a query."""
         if not self._open:
             self._detail |= detail
             self._note(INTENT, **self._who, detail=dict(self._detail))
             self._open = True
 
-    def end(self, outcome: str, **detail: t.Any) -> None:
+    def end(self, outcome: str, **detail: str | int) -> None:
         """Record how it ended, if anything was about to leave."""
         if self._open:
             self._open = False

@@ -69,7 +69,7 @@ class Router:
         fingerprint: Fingerprint,
     ) -> None:
         self._settings = settings
-        self._scoring = scoring
+        self.scoring = scoring
         self._records = Records(ledger, third_party)
         self._fingerprint = fingerprint
         self._rules = Rules(settings.router_split, frozenset(settings.router_in_house))
@@ -174,7 +174,7 @@ class Router:
             raise ValidationFailed(fields={"query": (error.fields or {})["text"]}) from error
         turn.asked = asked
         clock = time.perf_counter()
-        scored = self._scoring.of(query)
+        scored = self.scoring.of(query)
         unit = turn.user or self._fingerprint.of("unit", canonical(query).encode())
         try:
             decision = decide(

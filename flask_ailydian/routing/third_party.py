@@ -207,15 +207,17 @@ class ThirdParty:
     ) -> Purse:
         assert turn.asked is not None
         price = self.costs.paid_price(turn.moment.date())
+        domain = turn.asked.domain
         user = self._fingerprint.of("budget", turn.user.encode())[:32] if turn.user else None
 
         def before(reserved: int) -> None:
+            counts = turn.redacted.counts if turn.redacted else {}
             egress.intend(
                 provider=backend.name,
                 model=backend.model,
-                domain=turn.asked.domain if turn.asked else None,
-                input_hash=turn.input_hash,
-                redacted=turn.redacted.counts if turn.redacted else None,
+                domain=domain,
+                input_hash=turn.input_hash or "",
+                **{f"redacted_{kind.lower()}": count for kind, count in counts.items()},
             )
             self.costs.write(turn.cost_row("reserved", reserved))
 
@@ -224,7 +226,7 @@ class ThirdParty:
             price,
             price.worst(sent, question.max_tokens),
             self._budgets,
-            limits.scopes(turn.moment, user, turn.asked.domain),
+            limits.scopes(turn.moment, user, domain),
             turn.moment,
             before,
         )

@@ -13,8 +13,8 @@ from flask import Flask
 
 from flask_ailydian.demo import help_desk
 from flask_ailydian.engine.sessions import OnnxEngine
+from flask_ailydian.routing.learning import textgraph as graph
 from training.help_desk import data
-from training.help_desk import graph
 
 
 @pytest.fixture(scope="module")

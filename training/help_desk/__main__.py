@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from onnx import helper
 
+from flask_ailydian.routing.learning import textgraph as graph
+
 from . import data
-from . import graph
 from . import linear
 from .data import Phrase
 

@@ -6,7 +6,7 @@ import typing as t
 
 import numpy as np
 
-from .graph import Floats
+from flask_ailydian.routing.learning.textgraph import Floats
 
 
 def fit(

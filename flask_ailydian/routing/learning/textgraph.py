@@ -1,16 +1,16 @@
-"""The network as an ONNX graph: a text in, folded characters, their n-grams, a linear layer."""
+"""Text models as ONNX graphs: a text in, its characters folded, their n-grams, a linear layer.
+
+The onnx package is imported on first use.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import string
 import typing as t
 
 import numpy as np
-import onnx
-from onnx import helper
-from onnx import numpy_helper
-from onnx import TensorProto
 
 Floats = np.ndarray[t.Any, np.dtype[np.float32]]
 Gram = tuple[int, ...]
@@ -50,14 +50,19 @@ def features(texts: t.Sequence[str], vocabulary: t.Sequence[Gram]) -> Floats:
                 found[row, place[gram]] += 1
     found = np.log1p(found)
     length = np.linalg.norm(found, axis=1, keepdims=True)
-    return found / np.maximum(length, 1e-6)
+    scaled: Floats = found / np.maximum(length, 1e-6)
+    return scaled
 
 
-def front(vocabulary: t.Sequence[Gram]) -> tuple[list[t.Any], dict[str, t.Any]]:
+def front(
+    vocabulary: t.Sequence[Gram], rarity: Floats | None = None
+) -> tuple[list[t.Any], dict[str, t.Any]]:
     """Return the nodes from ``text`` to ``features``, and the constants they need.
 
     :param vocabulary: In the order of their lengths.
+    :param rarity: A weight for each of them.
     """
+    helper = importlib.import_module("onnx.helper")
     starts: list[int] = []
     pool: list[int] = []
     for n in range(1, LENGTHS.stop):
@@ -100,11 +105,14 @@ def front(vocabulary: t.Sequence[Gram]) -> tuple[list[t.Any], dict[str, t.Any]]:
         ),
         helper.make_node("Add", ["counts", "one"], ["more"]),
         helper.make_node("Log", ["more"], ["logs"]),
-        helper.make_node("ReduceL2", ["logs"], ["norm"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["logs", "rarity"], ["weighed"]),
+        helper.make_node("ReduceL2", ["weighed"], ["norm"], axes=[1], keepdims=1),
         helper.make_node("Max", ["norm", "tiny"], ["length"]),
-        helper.make_node("Div", ["logs", "length"], ["features"]),
+        helper.make_node("Div", ["weighed", "length"], ["features"]),
     ]
-    return nodes, {"one": np.float32(1), "tiny": np.float32(1e-6)}
+    constants: dict[str, t.Any] = {"one": np.float32(1), "tiny": np.float32(1e-6)}
+    constants["rarity"] = np.float32(1) if rarity is None else rarity
+    return nodes, constants
 
 
 def model(
@@ -114,12 +122,15 @@ def model(
     metadata: dict[str, t.Any],
 ) -> bytes:
     """Return a whole model that takes ``text``, with what the registry should know of it."""
+    helper = importlib.import_module("onnx.helper")
+    numpy_helper = importlib.import_module("onnx.numpy_helper")
+    kinds = importlib.import_module("onnx").TensorProto
     tensors = [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()]
     graph = helper.make_graph(
         nodes,
         "text",
-        [helper.make_tensor_value_info("text", TensorProto.STRING, ["batch"])],
-        [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, output[1])],
+        [helper.make_tensor_value_info("text", kinds.STRING, ["batch"])],
+        [helper.make_tensor_value_info(output[0], kinds.FLOAT, output[1])],
         tensors,
     )
     opsets = {"": 17, "ai.onnx.ml": 3, "com.microsoft": 1}
@@ -128,8 +139,13 @@ def model(
     )
     made.producer_name = "flask-ailydian training"
     for key, value in metadata.items():
-        entry: onnx.StringStringEntryProto = made.metadata_props.add()
+        entry = made.metadata_props.add()
         entry.key = f"ailydian.{key}"
         entry.value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     data: bytes = made.SerializeToString()
     return data
+
+
+def node(kind: str, inputs: list[str], outputs: list[str], **attributes: t.Any) -> t.Any:
+    """Return one node of a graph."""
+    return importlib.import_module("onnx.helper").make_node(kind, inputs, outputs, **attributes)
