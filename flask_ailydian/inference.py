@@ -42,6 +42,7 @@ log = logging.getLogger("flask_ailydian")
 
 #: How many classes an audit row keeps.
 RECORDED_CLASSES = 10
+WITHOUT_CLASSES = ("tensor", "text-embedding", "query-routing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _raw(given: Given) -> tuple[str, bytes]:
 def _chances(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
     """Return the probabilities of the one input by class, or ``None`` where there are none."""
     scores = next((x for x in outputs.values() if _floats(x)), None)
-    if (model.task == "tensor" and not model.labels) or scores is None:
+    if model.task in WITHOUT_CLASSES and not model.labels or scores is None:
         return None
     if scores.ndim > 1 and scores.shape[0] != 1:
         raise ModelFailed("The model did not give one answer to one input.")

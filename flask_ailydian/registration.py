@@ -16,9 +16,15 @@ from .inputs.preprocessing import ImagePreprocessing
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
-TASKS = ("image-classification", "text-classification", "tensor", "query-routing")
+TASKS = (
+    "image-classification",
+    "text-classification",
+    "tensor",
+    "query-routing",
+    "text-embedding",
+)
 #: Tasks whose one input is a text.
-TEXT_TASKS = ("text-classification", "query-routing")
+TEXT_TASKS = ("text-classification", "query-routing", "text-embedding")
 MAX_LABELS = 100_000
 
 
@@ -138,7 +144,7 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
     text = len(report.inputs) == 1 and report.inputs[0].dtype == "string"
     picture = image_layout(report.inputs) is not None
     right = {"image-classification": picture, "text-classification": text, "tensor": True}
-    right["query-routing"] = text
+    right |= dict.fromkeys(("query-routing", "text-embedding"), text)
     if task is None:
         return next(name for name in TASKS if right[name])
     if not right[task]:
@@ -165,7 +171,7 @@ def _preprocessing(
     report: ModelReport, declared: Declared, own: dict[str, str]
 ) -> dict[str, t.Any] | None:
     task = _task(report, declared, own)
-    if task == "text-classification":
+    if task in ("text-classification", "text-embedding"):
         return _answers(declared, own)
     if task != "image-classification":
         return None
@@ -199,7 +205,7 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
     """Return what a text model says for each label, and from which confidence on."""
     try:
         found: dict[str, t.Any] = {
-            key: json.loads(own[key]) for key in ("answers", "threshold") if key in own
+            key: json.loads(own[key]) for key in ("answers", "threshold", "knowledge") if key in own
         }
     except ValueError as error:
         raise ModelRefused("The file's own metadata on its answers is not JSON.") from error
@@ -209,8 +215,10 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
     found.pop("kind", None)
     answers, threshold = found.get("answers", {}), found.get("threshold", 0)
     problem = None
-    if set(found) - {"answers", "threshold", "out_of_scope"}:
-        problem = "A text model has answers, threshold and out_of_scope."
+    if set(found) - {"answers", "threshold", "out_of_scope", "knowledge"}:
+        problem = "A text model has answers, knowledge, threshold and out_of_scope."
+    elif not _is_knowledge(found.get("knowledge", [])):
+        problem = "The knowledge is a list of pairs, question and answer."
     elif not isinstance(answers, dict) or not all(isinstance(x, str) for x in answers.values()):
         problem = "The answers are texts by label."
     elif isinstance(threshold, bool) or not isinstance(threshold, int | float):
@@ -220,6 +228,15 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
     if problem:
         raise ValidationFailed(fields={"preprocessing": [problem]})
     return {"kind": "text"} | found if found else None
+
+
+def _is_knowledge(pairs: t.Any) -> bool:
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text.strip() for text in pair)
+        for pair in pairs
+    )
 
 
 def _labels(report: ModelReport, declared: Declared, own: dict[str, str]) -> list[str] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections.abc as c
 import contextlib
+import functools
+import importlib.util
 import logging
 import time
 import typing as t
@@ -43,6 +45,11 @@ SHIPPED: dict[str, c.Callable[..., PaidBackend]] = {
 }
 #: Failures that say nothing of the backend's health.
 OURS = frozenset({"request_refused", "refused", "client_gone", "sdk_not_installed"})
+
+
+@functools.cache
+def _installed(sdk: str) -> bool:
+    return importlib.util.find_spec(sdk) is not None
 
 
 class ThirdParty:
@@ -91,7 +98,9 @@ class ThirdParty:
             return "not_registered"
         if not self._settings.third_party_key:
             return "no_key"
-        return None if self.model else "no_model_named"
+        if not self.model:
+            return "no_model_named"
+        return None if _installed(name) else "sdk_not_installed"
 
     def circuit(self) -> str:
         """Return how the breaker of the backend stands."""

@@ -16,16 +16,20 @@ from routing.conftest import answers
 from routing.conftest import GREETING
 from routing.conftest import OTHER
 from routing.conftest import rows
+from routing.conftest import text_model
 
 from flask_ailydian import current_ailydian
 from flask_ailydian import signals
 from flask_ailydian.errors import AuditUnavailable
+from flask_ailydian.errors import ValidationFailed
+from flask_ailydian.registration import Declared
 from flask_ailydian.routing.backends.base import BackendFailure
 from flask_ailydian.routing.backends.base import Event
 from flask_ailydian.routing.backends.base import Finished
 from flask_ailydian.routing.backends.base import Question
 from flask_ailydian.routing.backends.base import Text
 from flask_ailydian.routing.backends.base import Used
+from flask_ailydian.routing.learning import textgraph
 from flask_ailydian.routing.money import Usage
 from flask_ailydian.routing.policy import Arm
 from flask_ailydian.routing.turn import Asked
@@ -455,3 +459,55 @@ def test_routing_takes_less_than_a_millisecond(make_desk: t.Any) -> None:
         router._decide(Turn(), Asked(f"{LONG} {number}"))
         spent.append(time.thread_time() - begun)
     assert sorted(spent)[989] < 0.001
+
+
+# A knowledge base, searched by an embedding
+
+
+def test_an_embedding_finds_the_answer_of_the_nearest_question(make_app: t.Any) -> None:
+    asked = ["otopark nerede", "kaça kadar açıksınız", "reçetemi yenilemek istiyorum"]
+    found = {gram for text in asked for gram in textgraph.grams(text)}
+    vocabulary = sorted(found, key=lambda gram: (len(gram), gram))
+    nodes, constants = textgraph.front(vocabulary)
+    metadata = {
+        "task": "text-embedding",
+        "knowledge": [[text, f"Yanıt: {text}."] for text in asked],
+        "threshold": 0.4,
+        "out_of_scope": "Bunu bilmiyorum.",
+    }
+    data = textgraph.model(nodes, constants, ("features", ["n", len(vocabulary)]), metadata)
+    app = make_app()
+    with app.app_context():
+        record = current_ailydian.registry.register(data, "faq", "v1", Declared(domain="civic"))
+    assert record.task == "text-embedding"
+    body = ask(app, "OTOPARKINIZ NEREDE?", domain="civic").json
+    assert (body["answer"], body["model"]) == ("Yanıt: otopark nerede.", "faq v1")
+    assert body["local"]["label"] == "otopark nerede" and body["local"]["sure"]
+    other = ask(app, "dolar kuru", domain="civic").json
+    assert other["answer"] == "Bunu bilmiyorum." and not other["local"]["in_scope"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"answers": ["x"]},
+        {"threshold": 2},
+        {"threshold": True},
+        {"knowledge": [["only a question"]]},
+        {"surprise": 1},
+    ],
+)
+def test_what_a_text_model_says_is_checked(make_app: t.Any, recipe: dict[str, t.Any]) -> None:
+    with make_app().app_context(), pytest.raises(ValidationFailed):
+        declared = Declared(preprocessing=recipe)
+        current_ailydian.registry.register(text_model(), "desk", "v1", declared)
+
+
+def test_the_doctor_says_what_a_paid_backend_lacks(make_app: t.Any) -> None:
+    for config, said in (
+        ({}, "answered locally"),
+        ({"AILYDIAN_THIRD_PARTY": "openai"}, "Set AILYDIAN_THIRD_PARTY_KEY"),
+        ({"AILYDIAN_THIRD_PARTY": "nobody"}, "not_registered"),
+    ):
+        runner = make_app(**config).test_cli_runner()
+        assert said in runner.invoke(args=["ailydian", "doctor"]).output
