@@ -20,7 +20,10 @@ from pathlib import Path
 
 import flask_migrate
 
+from flask_ailydian import current_ailydian
 from flask_ailydian import demo
+from flask_ailydian.demo import help_desk
+from flask_ailydian.registration import Declared
 
 from . import create_app
 from . import phantom
@@ -47,6 +50,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with serving(options.port) as base, contextlib.suppress(KeyboardInterrupt):
         show_prediction(base, options.image)
+        show_answer(base)
         print_urls(base, password)
         if not options.once:
             print("\nRunning; Ctrl-C ends it.", flush=True)
@@ -67,9 +71,17 @@ def prepare() -> str | None:
         print("Migrating the database …", flush=True)
         flask_migrate.upgrade()
         demo.place(app.extensions["ailydian"].registry.folder)
+        _add_help_desk()
         password = create_user("admin", None, admin=True)
         app.extensions["sqlalchemy"].engine.dispose()
     return password
+
+
+def _add_help_desk() -> None:
+    registry = current_ailydian.registry
+    if not registry.versions(help_desk.NAME):
+        declared = Declared(domain="chat")
+        registry.register(help_desk.read(), help_desk.NAME, help_desk.VERSION, declared)
 
 
 @contextlib.contextmanager
@@ -145,10 +157,28 @@ def show_prediction(base: str, given: Path | None) -> None:
     )
 
 
+def show_answer(base: str) -> None:
+    """Ask the help desk something, and print what the router made of it."""
+    url, query = f"{base}/api/pytorch/query", "Randevu almak istiyorum"
+    print(f"\nPOST {url}\nwith the question {query!r}:\n")
+    data = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        body = json.load(response)
+    shown = {name: body[name] for name in ("answer", "backend", "reason", "cost")}
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
 def print_urls(base: str, password: str | None) -> None:
     """Print where to look next."""
     print("\nOpen:")
-    for path in ("/", "/api/pytorch/docs", "/api/pytorch/health/ready", "/api/pytorch/models"):
+    for path in (
+        "/",
+        "/ask",
+        "/api/pytorch/docs",
+        "/api/pytorch/health/ready",
+        "/api/pytorch/models",
+    ):
         print(f"  {base}{path}")
     if password:
         print(f"Sign in as admin with the password {password} (shown this once).", flush=True)

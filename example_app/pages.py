@@ -19,6 +19,9 @@ from flask_login import login_user
 from flask_login import logout_user
 from werkzeug.wrappers import Response
 
+from flask_ailydian import current_ailydian
+from flask_ailydian.errors import AilydianError
+
 from .models import Case
 from .models import db
 from .models import User
@@ -68,6 +71,21 @@ def logout() -> Response:
     """Sign out."""
     logout_user()
     return redirect(url_for("pages.home"))
+
+
+@pages.route("/ask", methods=["GET", "POST"])
+def ask() -> str | tuple[str, int]:
+    """Ask the help desk; the router decides who answers."""
+    question = request.form.get("question", "").strip()[:1000]
+    if request.method == "GET" or not question:
+        return render_template("ask.html", question="", answer=None)
+    who = current_user.get_id() if current_user.is_authenticated else None
+    try:
+        answer = current_ailydian.answer(question, user_id=who)
+    except AilydianError as error:
+        flash(error.detail or error.title)
+        return render_template("ask.html", question=question, answer=None), error.status
+    return render_template("ask.html", question=question, answer=answer)
 
 
 @pages.route("/cases", methods=["GET", "POST"])

@@ -178,6 +178,12 @@ class BackendUnavailable(AilydianError):
     retry = 1
 
 
+class BudgetExhausted(AilydianError):
+    status = 429
+    code = "budget_exhausted"
+    title = "The budget for paid answers is used up."
+
+
 class AuditUnavailable(BackendUnavailable):
     """No answer leaves unrecorded: the record could not be written."""
 

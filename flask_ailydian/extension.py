@@ -27,6 +27,7 @@ from .metrics.prometheus import Prometheus
 from .metrics.service import Metrics
 from .prediction import Prediction
 from .registry import Registry
+from .routing.wiring import create_router
 from .serving import Serving
 from .settings import Settings
 from .state import State
@@ -105,6 +106,10 @@ def _state(
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
     visits = Visits(settings, serving, experiments, prediction)
+    inference = Inference(settings, visits, prediction, ledger, fingerprint)
+    router = create_router(
+        settings, db, tables, registry, inference, ledger, fingerprint, experiments
+    )
     return State(
         settings=settings,
         db=db,
@@ -113,7 +118,7 @@ def _state(
         registry=registry,
         serving=serving,
         prediction=prediction,
-        inference=Inference(settings, visits, prediction, ledger, fingerprint),
+        inference=inference,
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=lifecycle,
@@ -121,6 +126,8 @@ def _state(
         experiments=experiments,
         feedback=Feedback(db, tables, ledger.result),
         metrics=metrics,
+        router=router,
+        costs=router.third_party.costs,
     )
 
 

@@ -102,6 +102,13 @@ class Inference:
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
 
+    def run(
+        self, model: ModelRecord, given: Given, deadline: float
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Return chances by class, if there are any, and outputs; the caller records them."""
+        outputs = self._prediction.run(given, model, deadline=deadline)
+        return chances_of(model, outputs), outputs
+
     def answer_all(
         self,
         readers: t.Iterable[c.Callable[[], Given]],

@@ -26,12 +26,14 @@ from .inputs import preprocessing
 from .inputs import tensors
 from .inputs import text as texts
 from .records import ModelRecord
+from .registration import TEXT_TASKS
 from .serving import Serving
 from .settings import Settings
 from .tracing import span
 
 #: The member that holds the input, for each task whose input is prepared.
-MEMBERS = {"image-classification": "image", "text-classification": "text"}
+MEMBERS = {"image-classification": "image"} | dict.fromkeys(TEXT_TASKS, "text")
+WITHOUT_CLASSES = ("tensor", "text-embedding", "query-routing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +137,13 @@ class Prediction:
             deadline=deadline,
         )
         return outcome
+
+    def run(self, given: Given, model: ModelRecord, *, deadline: float) -> dict[str, Array]:
+        """Return the model's outputs for one input, without looking for a kept answer."""
+        outcome = Outcome({})
+        with self.executor.admitted(deadline) as place:
+            self._run(given, model, place, outcome)
+        return outcome.outputs
 
     def _run(self, given: Given, model: ModelRecord, place: Place, outcome: Outcome) -> None:
         started = time.perf_counter()
@@ -250,7 +259,7 @@ class Prediction:
 def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
     """Return the probabilities of the one input by class, or ``None`` where there are none."""
     scores = next((x for x in outputs.values() if is_floats(x)), None)
-    if (model.task == "tensor" and not model.labels) or scores is None:
+    if (model.task in WITHOUT_CLASSES and not model.labels) or scores is None:
         return None
     if scores.ndim > 1 and scores.shape[0] != 1:
         raise ModelFailed("The model did not give one answer to one input.")

@@ -17,7 +17,15 @@ from .options import ServingOptions
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
-TASKS = ("image-classification", "text-classification", "tensor")
+TASKS = (
+    "image-classification",
+    "text-classification",
+    "tensor",
+    "query-routing",
+    "text-embedding",
+)
+#: Tasks whose one input is a text.
+TEXT_TASKS = ("text-classification", "query-routing", "text-embedding")
 MAX_LABELS = 100_000
 
 
@@ -69,46 +77,6 @@ class Declared:
             raise ValidationFailed(fields=fields)
 
 
-def read_labels(text: str) -> list[str]:
-    """Read labels from a file's text: a JSON list, or one label a line."""
-    stripped = text.removeprefix("\ufeff").strip()
-    if stripped.startswith("["):
-        try:
-            labels = json.loads(stripped)
-        except ValueError as error:
-            raise ValidationFailed(fields={"labels": ["The JSON list cannot be read."]}) from error
-        if not all(isinstance(label, str) for label in labels):
-            raise ValidationFailed(fields={"labels": ["Every label must be a string."]})
-        return t.cast(list[str], labels)
-    lines = [line.strip() for line in stripped.splitlines()]
-    # Many published lists number their lines; the number is no part of the name.
-    numbered = [re.fullmatch(r"(\d+)[:,\s]\s*(\S.*)", line) for line in lines]
-    if all(match and int(match[1]) == i for i, match in enumerate(numbered)):
-        return [match[2] for match in numbered if match]
-    return lines
-
-
-@t.overload
-def parse_numbers(field: str, text: str | None) -> tuple[float, ...] | None: ...
-@t.overload
-def parse_numbers(
-    field: str, text: str | None, *, pair: t.Literal[True]
-) -> tuple[int, int] | None: ...
-def parse_numbers(field: str, text: str | None, *, pair: bool = False) -> t.Any:
-    """Read `0.5,0.5,0.5`; with *pair* whole numbers, height and width, one standing for both."""
-    if text is None:
-        return None
-    try:
-        numbers = tuple((int if pair else float)(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValidationFailed(fields={field: ["Numbers, with commas between them."]}) from error
-    if not pair:
-        return numbers
-    if len(numbers) > 2:
-        raise ValidationFailed(fields={field: ["One number, or height and width."]})
-    return numbers if len(numbers) == 2 else numbers * 2
-
-
 def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
     """Return the columns that follow from a file's report and what was declared of it.
 
@@ -156,6 +124,7 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
     text = len(report.inputs) == 1 and report.inputs[0].dtype == "string"
     picture = image_layout(report.inputs) is not None
     right = {"image-classification": picture, "text-classification": text, "tensor": True}
+    right |= dict.fromkeys(("query-routing", "text-embedding"), text)
     if task is None:
         return next(name for name in TASKS if right[name])
     if not right[task]:
@@ -181,7 +150,10 @@ def image_layout(inputs: t.Sequence[TensorSpec]) -> tuple[str, int, list[int | N
 def _preprocessing(
     report: ModelReport, declared: Declared, own: dict[str, str]
 ) -> dict[str, t.Any] | None:
-    if _task(report, declared, own) != "image-classification":
+    task = _task(report, declared, own)
+    if task in ("text-classification", "text-embedding"):
+        return _answers(declared, own)
+    if task != "image-classification":
         return None
     found = image_layout(report.inputs)
     assert found is not None
@@ -207,6 +179,44 @@ def _preprocessing(
         if side is not None and side != want:
             raise ValidationFailed(fields={"size": [f"The file takes {sides[0]}x{sides[1]}."]})
     return checked.to_json()
+
+
+def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None:
+    """Return what a text model says for each label, and from which confidence on."""
+    try:
+        found: dict[str, t.Any] = {
+            key: json.loads(own[key]) for key in ("answers", "threshold", "knowledge") if key in own
+        }
+    except ValueError as error:
+        raise ModelRefused("The file's own metadata on its answers is not JSON.") from error
+    if "out_of_scope" in own:
+        found["out_of_scope"] = own["out_of_scope"]
+    found |= declared.preprocessing or {}
+    found.pop("kind", None)
+    answers, threshold = found.get("answers", {}), found.get("threshold", 0)
+    problem = None
+    if set(found) - {"answers", "threshold", "out_of_scope", "knowledge"}:
+        problem = "A text model has answers, knowledge, threshold and out_of_scope."
+    elif not _is_knowledge(found.get("knowledge", [])):
+        problem = "The knowledge is a list of pairs, question and answer."
+    elif not isinstance(answers, dict) or not all(isinstance(x, str) for x in answers.values()):
+        problem = "The answers are texts by label."
+    elif isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        problem = "The threshold is a number."
+    elif not 0 <= threshold <= 1 or not isinstance(found.get("out_of_scope", ""), str):
+        problem = "The threshold is between 0 and 1, out_of_scope a label."
+    if problem:
+        raise ValidationFailed(fields={"preprocessing": [problem]})
+    return {"kind": "text"} | found if found else None
+
+
+def _is_knowledge(pairs: t.Any) -> bool:
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text.strip() for text in pair)
+        for pair in pairs
+    )
 
 
 def _labels(report: ModelReport, declared: Declared, own: dict[str, str]) -> list[str] | None:

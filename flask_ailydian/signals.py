@@ -17,3 +17,10 @@ audit_failed = _signals.signal("audit-failed")
 #: ``model``, the record of the model or ``None``; ``stages``, seconds by name;
 #: ``outcome``: success, rejected (the request's fault) or failed (ours).
 inference_finished = _signals.signal("inference-finished")
+
+#: Sent by the app once it is decided who should answer a query, with ``id`` and ``decision``:
+#: backend, reason, arm, propensity and classification as a dict, without the query.
+query_routed = _signals.signal("query-routed")
+
+#: Sent by the app when another backend stands in, with ``id``, ``failed``, ``used`` and ``why``.
+fallback_used = _signals.signal("fallback-used")

@@ -21,6 +21,9 @@ from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
 from .registry import Registry
+from .routing.costs import Costs
+from .routing.router import Router
+from .routing.turn import Asked
 from .serving import Serving
 from .settings import Settings
 from .tables import Tables
@@ -45,6 +48,8 @@ class State:
     experiments: Experiments
     feedback: Feedback
     metrics: Metrics
+    router: Router
+    costs: Costs
 
     def predict(
         self,
@@ -76,6 +81,22 @@ class State:
             explain=explain,
         )
         return self.inference.answer(lambda: given, patience=Patience(timeout))
+
+    def answer(
+        self,
+        query: str,
+        *,
+        domain: str = "chat",
+        user_id: str | None = None,
+        backend: str = "auto",
+    ) -> dict[str, t.Any]:
+        """Route and answer a query in process, recorded like any other answer.
+
+        :param backend: ``auto``, ``onnx`` or ``3rdparty``.
+        :returns: The body of ``POST /query``.
+        """
+        asked = Asked(query, domain, user_id, backend)
+        return self.router.answer(lambda: asked)
 
 
 def _current() -> State:

@@ -165,6 +165,24 @@ def _drift() -> Finding:
     return Finding(True, "Inputs and answers look as they did.")
 
 
+def _third_party() -> Finding:
+    """Look at what is configured; nobody is called."""
+    settings, router = current_ailydian.settings, current_ailydian.router
+    if not settings.third_party:
+        return Finding(True, "No paid backend is configured; queries are answered locally.")
+    absent = router.third_party.absence()
+    if absent is None:
+        return Finding(True, f"{settings.third_party} {router.third_party.model} is configured.")
+    return Finding(False, f"{settings.third_party}: {absent}.", REMEDIES[absent])
+
+
+REMEDIES = {
+    "not_registered": "Name openai or anthropic, or register the backend before it is used.",
+    "no_key": "Set AILYDIAN_THIRD_PARTY_KEY in the environment.",
+    "no_model_named": "Set AILYDIAN_THIRD_PARTY_MODEL.",
+    "sdk_not_installed": "Install the extra: flask-ailydian[openai] or flask-ailydian[anthropic].",
+}
+
 CHECKS: dict[str, c.Callable[[], Finding]] = {
     "python": _python,
     "settings": _settings,
@@ -178,4 +196,5 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "keys": _keys,
     "guard": _guard,
     "drift": _drift,
+    "third party": _third_party,
 }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import typing as t
 from pathlib import Path
 
 import click
 
 from .. import demo as demo_model
+from ..demo import help_desk
 from ..folders import read_source
+from ..inputs import strict_json
+from ..reading import parse_numbers
+from ..reading import read_labels
+from ..records import ModelRecord
 from ..registration import Declared
 from ..registration import DOMAINS
-from ..registration import parse_numbers
-from ..registration import read_labels
 from ..registration import TASKS
 from ..state import current_ailydian
 from ..web.schemas.models import dump
@@ -65,6 +69,8 @@ def models() -> None:
 @click.option("--description", help="What people should know; simple HTML is kept.")
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
+@click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
+@click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
 @serving_options
 @json_option
 def add(
@@ -76,6 +82,8 @@ def add(
     mean: str | None,
     std: str | None,
     activate: bool,
+    answers: Path | None,
+    threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
@@ -92,6 +100,7 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
+            preprocessing=_said(answers, threshold),
             **declared,
         ),
         activate=activate,
@@ -102,17 +111,26 @@ def add(
 @models.command("demo")
 @json_option
 def demo(as_json: bool) -> None:
-    """Register the demo model: a teaching model, not for diagnosis."""
-    registry = current_ailydian.registry
-    existing = [r for r in registry.versions(demo_model.NAME) if r.version == demo_model.VERSION]
-    if existing:
-        _show(existing[0], as_json, f"{demo_model.NAME} is there already.")
+    """Register the demo models: a teaching model, not for diagnosis, and a help desk."""
+    xray, said = _demo(demo_model.NAME, demo_model.VERSION, demo_model.read, "medical")
+    desk, more = _demo(help_desk.NAME, help_desk.VERSION, help_desk.read, "chat")
+    if as_json:
+        print_json({**dump(xray), "others": [dump(desk)]})
         return
-    record = registry.register(
-        demo_model.read(), demo_model.NAME, demo_model.VERSION, Declared(domain="medical")
-    )
-    said = f"Added {record.name} {record.version} as testing: a teaching model, not for diagnosis."
-    _show(record, as_json, said)
+    click.echo(f"{said}: a teaching model, not for diagnosis.")
+    click.echo(f"{more}: a help desk that answers `POST /query`.")
+
+
+def _demo(
+    name: str, version: str, read: c.Callable[[], bytes], domain: str
+) -> tuple[ModelRecord, str]:
+    """Register a model that the package ships, unless it is there."""
+    registry = current_ailydian.registry
+    known = [record for record in registry.versions(name) if record.version == version]
+    if known:
+        return known[0], f"{name} is there already"
+    record = registry.register(read(), name, version, Declared(domain=domain))
+    return record, f"Added {name} {version} as {record.status}"
 
 
 @models.command("list")
@@ -182,6 +200,13 @@ def verify(name: str | None, as_json: bool) -> None:
             click.echo("There are no models.")
     if any(wrong for _, wrong in found):
         raise SystemExit(1)
+
+
+def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:
+    found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
+    if answers is not None:
+        found["answers"] = strict_json.loads(_text(answers).encode())
+    return found or None
 
 
 def _text(path: Path) -> str:

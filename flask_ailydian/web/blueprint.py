@@ -25,6 +25,7 @@ from .views import metrics
 from .views import models
 from .views import pages
 from .views import privacy
+from .views import query
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -75,6 +76,9 @@ ROUTES = (
     Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
     Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
     Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
+    Route("POST", "/route", "route", query.route, "queries"),
+    Route("POST", "/query", "query", query.answer_query, "queries"),
+    Route("GET", "/costs", "costs", query.costs, "queries"),
 )
 
 

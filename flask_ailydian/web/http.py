@@ -189,9 +189,14 @@ def is_json() -> bool:
 
 def read_json() -> t.Any:
     """Read a JSON body, strictly."""
+    return strict_json.loads(read_json_body())
+
+
+def read_json_body() -> bytes:
+    """Read a body that says it is JSON, and leave it as it is."""
     if not is_json():
         raise errors.UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
-    return strict_json.loads(read_body(current_ailydian.settings.body_limit))
+    return read_body(current_ailydian.settings.body_limit)
 
 
 def _in_memory(*_: t.Any, **__: t.Any) -> t.IO[bytes]:

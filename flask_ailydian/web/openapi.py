@@ -40,6 +40,12 @@ SIMPLE: dict[type, str] = {
     ma.fields.Integer: "integer",
 }
 BINARY = {"type": "string", "format": "binary"}
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A repeat within a day gets the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 
 
 def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
@@ -99,6 +105,8 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
             operation["requestBody"] = {"required": True, "content": content}
         else:
             parameters.append({"in": "query", "schema": schema})
+    if route.endpoint == "query":
+        parameters.append(copy.copy(KEY))
     if parameters:
         operation["parameters"] = parameters
     schema, status, fails = view.returns
@@ -106,6 +114,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         "description": "Done.",
         "content": {"application/json": {"schema": schema}},
     }
+    if route.endpoint == "query":
+        events = {"schema": {"type": "string"}}
+        operation["responses"][str(status)]["content"]["text/event-stream"] = events
     for code in fails:
         if route.endpoint == "ready" and code == 503:
             content = {"application/json": {"schema": schema}}
@@ -163,12 +174,6 @@ def _patience() -> dict[str, t.Any]:
 
 
 def _inference_parameters() -> list[dict[str, t.Any]]:
-    key = {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "A repeat within a day gets the first answer.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    }
     described = [
         {
             "name": name,
@@ -178,7 +183,7 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
         }
         for name, field in InferenceFields().fields.items()
     ]
-    return [key, _patience(), *described]
+    return [copy.copy(KEY), _patience(), *described]
 
 
 def _upload_body() -> dict[str, t.Any]:

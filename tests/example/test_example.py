@@ -92,6 +92,17 @@ def test_the_demo_model_answers_and_says_that_it_is_testing(example: Flask) -> N
     assert client.get("/api/pytorch/health/ready").status_code == 200
 
 
+def test_the_help_desk_answers_on_a_page_of_the_host(example: Flask) -> None:
+    client = example.test_client()
+    assert example.test_cli_runner().invoke(args=["ailydian", "models", "demo"]).exit_code == 0
+    page = client.get("/ask").text
+    token = re.search(r'name="token" value="([^"]+)"', page)[1]  # type: ignore[index]
+    said = client.post("/ask", data={"question": "otopark var mı <b>?", "token": token})
+    assert said.status_code == 200 and "otopark vardır" in said.text
+    assert "onnx (simple-query)" in said.text and "&lt;b&gt;" in said.text
+    assert client.post("/ask", data={"question": "x", "token": "forged"}).status_code == 400
+
+
 @pytest.mark.parametrize(("name", "status"), [(None, 401), ("ayşe", 403), ("admin", 200)])
 def test_only_an_admin_manages(example: Flask, name: str | None, status: int) -> None:
     client = example.test_client()
@@ -161,5 +172,6 @@ def test_make_demo_shows_an_answer_and_ends(tmp_path: Path) -> None:
         )
         assert run.returncode == 0, run.stdout + run.stderr
         assert '"prediction"' in run.stdout and "Not for diagnosis" in run.stdout
+        assert '"backend": "onnx"' in run.stdout
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0

@@ -18,7 +18,7 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
     {"access", "inputs", "engine", "tables"},
-    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples"},
+    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records"},
     {"answering"},
     {"registry"},
@@ -26,6 +26,7 @@ ORDER = [
     {"health", "prediction", "optimization"},
     {"visits"},
     {"inference"},
+    {"routing"},
     {"state", "trial"},
     {"web"},
     {"cli"},

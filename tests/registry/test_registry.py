@@ -21,8 +21,8 @@ from flask_ailydian.errors import ModelNotFound
 from flask_ailydian.errors import ModelRefused
 from flask_ailydian.errors import ValidationFailed
 from flask_ailydian.folders import read_source
+from flask_ailydian.reading import read_labels
 from flask_ailydian.registration import Declared
-from flask_ailydian.registration import read_labels
 
 LABELS = ["circle", "square", "star"]
 

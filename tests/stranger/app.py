@@ -75,12 +75,17 @@ def main(base: str, picture: str) -> None:
     assert fetch(f"{api}/nowhere")[0] == 404
     assert json.loads(fetch(f"{api}/openapi.json")[1])["openapi"].startswith("3.1")
     assert fetch(f"{api}/docs")[0] == 200
+    for query, part in (("Merhaba", "yardımcı"), ("otopark var mı?", "otopark")):
+        asked = json.dumps({"query": query}).encode()
+        status, body = fetch(f"{api}/query", asked, "application/json")
+        said = json.loads(body)
+        assert (status, said["backend"]) == (200, "onnx") and part in said["answer"], body
     with app.app_context():
         rows = db.session.execute(
             db.text("SELECT status, count(*) FROM pytorch_inference_logs GROUP BY status")
         ).all()
-        # One from the command line, two by HTTP; one that failed.
-        assert dict(map(tuple, rows)) == {"success": 3, "failed": 1}, rows
+        # One from the command line, four by HTTP; one that failed.
+        assert dict(map(tuple, rows)) == {"success": 5, "failed": 1}, rows
     print(json.dumps(answer, indent=2))
 
 

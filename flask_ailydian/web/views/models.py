@@ -8,9 +8,9 @@ from flask import g
 
 from ... import errors
 from ...inputs import strict_json
+from ...reading import parse_numbers
+from ...reading import read_labels
 from ...registration import Declared
-from ...registration import parse_numbers
-from ...registration import read_labels
 from ...state import current_ailydian
 from .. import http
 from ..http import accepts

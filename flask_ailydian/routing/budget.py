@@ -1,0 +1,120 @@
+"""Budgets that hold while many spend at once: the worst case is taken first, given back after."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+from datetime import datetime
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from ..errors import BudgetExhausted
+from ..tables import Tables
+from .money import to_nano
+
+KEPT = timedelta(days=40)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Most that may be spent on one UTC day; 0 for no limit."""
+
+    day: Decimal = Decimal(0)
+    user: Decimal = Decimal(0)
+    domains: c.Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
+
+    def scopes(self, moment: datetime, user: str | None, domain: str) -> dict[str, int]:
+        """Return the scopes that a query falls in, with their limits in billionths.
+
+        :param user: A fingerprint; the table of budgets names nobody.
+        """
+        day = moment.date().isoformat()
+        found = {f"day:{day}": self.day, f"domain:{domain}:{day}": self.domains.get(domain)}
+        if user is not None:
+            found[f"user:{user}:{day}"] = self.user
+        return {scope: to_nano(limit) for scope, limit in found.items() if limit}
+
+
+class Budgets:
+    """What is committed in each scope, in one row of the host's database.
+
+    A worker that dies between taking and giving back leaves the worst case counted: a budget
+    errs towards too little spent, until the day is over.
+    """
+
+    def __init__(self, db: t.Any, tables: Tables) -> None:
+        self._db = db
+        self._table: sa.Table = tables.Budget.__table__
+
+    def reserve(self, scopes: c.Mapping[str, int], nano: int, moment: datetime) -> None:
+        """Take *nano* in every scope, or in none.
+
+        :raises BudgetExhausted: naming the kind of scope that has no room.
+        """
+        if not scopes or not nano:
+            return
+        self._make(scopes, moment)
+        columns = self._table.c
+        with self._db.engine.begin() as connection:
+            # In one order everywhere, so that two never wait for each other.
+            for scope, limit in sorted(scopes.items()):
+                taken = connection.execute(
+                    self._table.update()
+                    .where(columns.scope == scope, columns.committed_nano + nano <= limit)
+                    .values(committed_nano=columns.committed_nano + nano)
+                )
+                if taken.rowcount != 1:
+                    kind = scope.partition(":")[0]
+                    raise BudgetExhausted(
+                        f"The {kind}'s budget has no room for another paid answer.",
+                        retry_after=_until_midnight(moment),
+                        scope=kind,
+                    )
+
+    def give_back(self, scopes: c.Iterable[str], nano: int) -> None:
+        """Return what was taken and not spent."""
+        if not nano:
+            return
+        columns = self._table.c
+        with self._db.engine.begin() as connection:
+            for scope in sorted(scopes):
+                connection.execute(
+                    self._table.update()
+                    .where(columns.scope == scope)
+                    .values(committed_nano=columns.committed_nano - nano)
+                )
+
+    def committed(self, scope: str) -> int:
+        """Return what is spent or reserved in a scope, in billionths."""
+        with self._db.engine.connect() as connection:
+            query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
+            return int(connection.execute(query).scalar() or 0)
+
+    def _make(self, scopes: c.Iterable[str], moment: datetime) -> None:
+        """See to it that every scope has its row."""
+        columns = self._table.c
+        with self._db.engine.connect() as connection:
+            known = set(
+                connection.execute(
+                    sa.select(columns.scope).where(columns.scope.in_(list(scopes)))
+                ).scalars()
+            )
+        for scope in sorted(set(scopes) - known):
+            row = {"scope": scope, "committed_nano": 0, "created_at": moment}
+            try:
+                with self._db.engine.begin() as connection:
+                    connection.execute(
+                        self._table.delete().where(columns.created_at < moment - KEPT)
+                    )
+                    connection.execute(self._table.insert(), row)
+            except sa.exc.IntegrityError:
+                # Another one made it at the same moment.
+                continue
+
+
+def _until_midnight(moment: datetime) -> int:
+    midnight = datetime.combine(moment.date() + timedelta(days=1), datetime.min.time())
+    return max(1, int((midnight - moment).total_seconds()))

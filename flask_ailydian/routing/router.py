@@ -1,0 +1,300 @@
+"""The one flow of a query: score, decide, answer, account, and only then say it is done."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import contextlib
+import logging
+import time
+import typing as t
+from decimal import Decimal
+
+from .. import signals
+from ..audit.claims import Claim
+from ..audit.fingerprint import Fingerprint
+from ..audit.ledger import Ledger
+from ..errors import AilydianError
+from ..errors import AuditUnavailable
+from ..errors import BudgetExhausted
+from ..errors import Forbidden
+from ..errors import ValidationFailed
+from ..experiments.service import Experiments
+from ..inputs import text as texts
+from ..settings import Settings
+from .assigned import assigned
+from .backends.base import BackendFailure
+from .backends.local import LocalBackend
+from .budget import Limits
+from .folding import canonical
+from .money import from_nano
+from .money import to_nano
+from .policy import Choose
+from .policy import decide
+from .policy import Decision
+from .policy import ONNX
+from .policy import Override
+from .policy import Rules
+from .policy import THIRD_PARTY
+from .records import all_failed
+from .records import app
+from .records import Records
+from .records import word_of
+from .scoring import Scoring
+from .third_party import Pieces
+from .third_party import ThirdParty
+from .turn import Asked
+from .turn import Turn
+
+log = logging.getLogger("flask_ailydian.router")
+
+#: What a stream is made of: the name of an event and its data.
+Event = tuple[str, dict[str, t.Any]]
+#: Share of the time that is kept for the local model when the paid backend is asked first.
+KEPT_FOR_FALLBACK = 0.1
+
+
+class Router:
+    """Routes queries and answers them; one for each app.
+
+    The host may set ``choose`` (which arm of a test of its own a unit is in), ``override`` (the
+    last word on a decision), and register backends and a finder of names with ``third_party``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        scoring: Scoring,
+        local: LocalBackend,
+        third_party: ThirdParty,
+        ledger: Ledger,
+        fingerprint: Fingerprint,
+        experiments: Experiments,
+    ) -> None:
+        self._settings = settings
+        self.scoring = scoring
+        self._ledger = ledger
+        self._experiments = experiments
+        self._records = Records(ledger, third_party, experiments)
+        self._fingerprint = fingerprint
+        self._rules = Rules(settings.router_split, frozenset(settings.router_in_house))
+        self._limits = Limits(
+            Decimal(str(settings.budget_day)),
+            Decimal(str(settings.budget_user)),
+            {name: Decimal(str(usd)) for name, usd in settings.budget_domains.items()},
+        )
+        self.local = local
+        self.third_party = third_party
+        self.choose: Choose | None = None
+        self.override: Override | None = None
+
+    def route(self, asked: Asked, actor: str | None = None) -> dict[str, t.Any]:
+        """Return who would answer a query, and why; nobody is called and nothing recorded."""
+        turn = Turn(actor)
+        decision = self._decide(turn, asked)
+        absent = self.third_party.absence()
+        return {
+            "success": True,
+            "backend": decision.backend,
+            "reason": decision.reason,
+            "classification": decision.classification.to_json(),
+            "decision": decision.to_json(),
+            "available": {
+                ONNX: "ready" if self._has_local(asked.domain) else "no_model",
+                THIRD_PARTY: absent or self.third_party.circuit(),
+            },
+            "cost": {
+                "estimated": float(from_nano(turn.estimated_nano)),
+                "saved": float(from_nano(turn.baseline_nano - turn.estimated_nano)),
+                "currency": "USD",
+            },
+            "performance": {"routing_ms": round(turn.routing_ms, 3)},
+        }
+
+    def answer(
+        self, read: c.Callable[[], Asked], *, actor: str | None = None, claim: Claim | None = None
+    ) -> dict[str, t.Any]:
+        """Read a query, route and answer it, record it, and return the answer's body.
+
+        :raises AilydianError: after the failure was recorded.
+        """
+        turn = Turn(actor)
+        try:
+            self._decide(turn, read())
+            turn.answer = list(self._pieces(turn, held=True))
+            return self._records.finish(turn, claim)
+        except Exception as error:
+            raise self._records.fail(turn, error, claim) from error
+
+    def stream(
+        self, read: c.Callable[[], Asked], *, actor: str | None = None, claim: Claim | None = None
+    ) -> c.Iterator[Event]:
+        """Answer as events: ``route``, ``delta`` for each piece, then ``done`` or ``error``.
+
+        What fails before the first event raises, as :meth:`answer` does. A local answer is on
+        record before its text is given; a paid one before its first byte was asked for.
+        """
+        turn = Turn(actor)
+        told = False
+        try:
+            decision = self._decide(turn, read())
+            kept: list[str] = []
+            with contextlib.closing(self._pieces(turn, held=False)) as pieces:
+                for piece in pieces:
+                    turn.answer.append(piece)
+                    if not turn.flowing:
+                        kept.append(piece)
+                        continue
+                    if not told:
+                        told = True
+                        yield _routed(turn, decision)
+                    yield "delta", {"text": piece}
+            body = self._records.finish(turn, claim)
+            if not told:
+                told = True
+                yield _routed(turn, decision)
+            for piece in kept:
+                yield "delta", {"text": piece}
+            yield "done", body
+        except GeneratorExit:
+            # The reader went away; what was used until then is on record.
+            self._records.fail(turn, BackendFailure("client_gone"), claim)
+            raise
+        except Exception as error:
+            known = error if turn.finished else self._records.fail(turn, error, claim)
+            if not told or not isinstance(known, AilydianError):
+                raise known from error
+            yield "error", known.body()
+
+    def _has_local(self, domain: str) -> bool:
+        try:
+            return self.local.model(domain) is not None
+        except AilydianError:
+            return False
+
+    def _decide(self, turn: Turn, asked: Asked) -> Decision:
+        try:
+            query = texts.normalise(asked.query, max_chars=self._settings.max_text_chars)
+        except ValidationFailed as error:
+            raise ValidationFailed(fields={"query": (error.fields or {})["text"]}) from error
+        turn.asked = asked
+        clock = time.perf_counter()
+        scored = self.scoring.of(query)
+        unit = turn.user or self._fingerprint.of("unit", canonical(query).encode())
+        try:
+            decision = decide(
+                scored,
+                domain=asked.domain,
+                unit=unit,
+                rules=self._rules,
+                asked=asked.backend,
+                choose=self.choose or (lambda _: assigned(self._experiments, turn, asked)),
+                override=self.override,
+            )
+        except PermissionError as error:
+            raise Forbidden(str(error)) from error
+        turn.decision, turn.reason = decision, decision.reason
+        costs, day = self.third_party.costs, turn.moment.date()
+        sent = self._settings.third_party_prompt + query
+        paid = costs.paid_price(day).guess(sent, self._settings.third_party_max_tokens)
+        turn.baseline_nano = to_nano(paid)
+        turn.estimated_nano = turn.baseline_nano
+        if decision.backend == ONNX:
+            turn.estimated_nano = to_nano(costs.local_price(day).guess(query, 1))
+        turn.routing_ms = (time.perf_counter() - clock) * 1000
+        return decision
+
+    def _pieces(self, turn: Turn, *, held: bool) -> Pieces:
+        """Yield the answer of the first backend that has one."""
+        assert turn.decision is not None and turn.asked is not None
+        decision, asked = turn.decision, turn.asked
+        said = decision.to_json() | decision.classification.to_json()
+        signals.query_routed.send(app(), id=turn.id, decision=said)
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        turn.redacted = self.third_party.redacted(turn)
+        text = turn.redacted.text if turn.redacted else asked.query
+        turn.input_hash, turn.hash_key_id = self._ledger.input_hash(
+            "query", canonical(text).encode(), user_id=turn.user, domain=asked.domain
+        )
+        order = _order(decision)
+        for name in order:
+            begun = time.perf_counter()
+            try:
+                if name == ONNX:
+                    more = THIRD_PARTY in order[order.index(name) + 1 :]
+                    pieces = self._ask_local(turn, deadline, escalate=more)
+                else:
+                    until = deadline
+                    if ONNX in order[order.index(name) + 1 :]:
+                        until -= KEPT_FOR_FALLBACK * self._settings.timeout_seconds
+                    pieces = self.third_party.ask(turn, until, self._limits, held=held)
+                with contextlib.closing(pieces):
+                    for piece in pieces:
+                        turn.flowing = name == THIRD_PARTY and not turn.cached
+                        yield piece
+                turn.backend_ms = (time.perf_counter() - begun) * 1000
+                self._answered(turn, name)
+                return
+            except (BackendFailure, AilydianError) as failure:
+                if turn.flowing or isinstance(failure, AuditUnavailable):
+                    raise
+                if isinstance(failure, BudgetExhausted) and (
+                    self._settings.budget_exhausted == "refuse" or name == order[-1]
+                ):
+                    raise
+                turn.tried[name] = word_of(failure)
+        if turn.local is None:
+            raise all_failed(turn.tried)
+        # The local model was not sure, and nobody better could be asked.
+        yield turn.local.text
+        self._answered(turn, ONNX)
+
+    def _ask_local(self, turn: Turn, deadline: float, *, escalate: bool) -> Pieces:
+        assert turn.asked is not None
+        record = self.local.model(turn.asked.domain)
+        if record is None:
+            raise BackendFailure("no_model")
+        turn.record = record
+        turn.local = self.local.answer(record, turn.asked.query, deadline)
+        day = turn.moment.date()
+        turn.local_nano = to_nano(self.third_party.costs.local_price(day).guess("", 1))
+        if escalate and not turn.local.sure and self.third_party.absence() is None:
+            raise BackendFailure("low_confidence")
+        yield turn.local.text
+
+    def _answered(self, turn: Turn, name: str) -> None:
+        assert turn.decision is not None
+        first = turn.decision.backend
+        escalated = turn.tried.get(ONNX) == "low_confidence"
+        stands_in = name != first or (name == ONNX and THIRD_PARTY in turn.tried)
+        if name == THIRD_PARTY and escalated:
+            turn.reason, stands_in = "low-confidence-escalated", False
+        turn.backend = f"{name}-fallback" if stands_in else name
+        if name == ONNX and turn.record is not None:
+            turn.model = f"{turn.record.name} {turn.record.version}"
+        if name == THIRD_PARTY:
+            turn.model = self.third_party.model
+            if turn.purse is not None:
+                turn.baseline_nano = turn.purse.last
+        if stands_in:
+            failed = next(iter(turn.tried), first)
+            signals.fallback_used.send(
+                app(), id=turn.id, failed=failed, used=name, why=turn.tried.get(failed)
+            )
+
+
+def _routed(turn: Turn, decision: Decision) -> Event:
+    return "route", {
+        "id": turn.id,
+        "backend": decision.backend,
+        "reason": decision.reason,
+        "classification": decision.classification.to_json(),
+    }
+
+
+def _order(decision: Decision) -> list[str]:
+    """Return who is asked, in order: a request for the local model never costs money."""
+    order: list[str] = [decision.backend]
+    other = THIRD_PARTY if decision.backend == ONNX else ONNX
+    if other in decision.allowed and not (decision.reason == "requested" and other == THIRD_PARTY):
+        order.append(other)
+    return order

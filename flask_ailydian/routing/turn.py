@@ -1,0 +1,179 @@
+"""One query on its way through the router."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+from datetime import datetime
+
+from ..clock import new_id
+from ..clock import now
+from ..experiments.choosing import Choice
+from ..records import ModelRecord
+from .backends.local import LocalAnswer
+from .costs import Purse
+from .money import from_nano
+from .policy import Decision
+from .redaction import Redacted
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A query and who asks it."""
+
+    query: str
+    domain: str = "chat"
+    user_id: str | None = None
+    backend: str = "auto"
+
+
+@dataclasses.dataclass
+class Turn:
+    """What is known of a query so far; everything a record of it needs, and no more."""
+
+    actor: str | None = None
+    id: str = dataclasses.field(default_factory=new_id)
+    moment: datetime = dataclasses.field(default_factory=now)
+    started: float = dataclasses.field(default_factory=time.perf_counter)
+    asked: Asked | None = None
+    decision: Decision | None = None
+    input_hash: str | None = None
+    hash_key_id: str | None = None
+    choice: Choice | None = None
+    routing_ms: float = 0.0
+    backend_ms: float = 0.0
+    redacted: Redacted | None = None
+    record: ModelRecord | None = None
+    local: LocalAnswer | None = None
+    purse: Purse | None = None
+    backend: str | None = None
+    model: str | None = None
+    reason: str = ""
+    cached: bool = False
+    flowing: bool = False
+    finished: bool = False
+    tried: dict[str, str] = dataclasses.field(default_factory=dict)
+    answer: list[str] = dataclasses.field(default_factory=list)
+    estimated_nano: int = 0
+    local_nano: int = 0
+    baseline_nano: int = 0
+
+    @property
+    def user(self) -> str | None:
+        """Whom the answer is for."""
+        return (self.asked.user_id if self.asked else None) or self.actor
+
+    @property
+    def actual_nano(self) -> int:
+        """What it cost: every attempt that a provider may charge, and the local run."""
+        return (self.purse.spent if self.purse else 0) + self.local_nano
+
+    def body(self) -> dict[str, t.Any]:
+        """Return the answer's body."""
+        assert self.decision is not None
+        body: dict[str, t.Any] = {
+            "success": True,
+            "id": self.id,
+            "answer": "".join(self.answer),
+            "backend": self.backend,
+            "reason": self.reason,
+            "model": self.model,
+            "classification": self.decision.classification.to_json(),
+            "decision": self.decision.to_json(),
+        }
+        if self.tried:
+            body["tried"] = self.tried
+        if self.local is not None and self.backend in ("onnx", "onnx-fallback"):
+            body["local"] = {
+                "label": self.local.label,
+                "confidence": self.local.confidence,
+                "in_scope": self.local.in_scope,
+                "sure": self.local.sure,
+            }
+        if self.choice is not None:
+            body["ab_test"] = self.choice.public()
+        if self.cached:
+            body["cached"] = True
+        if self.redacted is not None and self.redacted.found:
+            body["redacted"] = self.redacted.counts
+        body["cost"] = {
+            "estimated": _usd(self.estimated_nano),
+            "actual": _usd(self.actual_nano),
+            "saved": _usd(self.baseline_nano - self.actual_nano),
+            "currency": "USD",
+        }
+        body["performance"] = {
+            "routing_ms": round(self.routing_ms, 3),
+            "backend_ms": round(self.backend_ms, 3),
+            "total_ms": round((time.perf_counter() - self.started) * 1000, 3),
+        }
+        return body
+
+    def log_row(self, error: str | None) -> dict[str, t.Any]:
+        """Return the row of ``pytorch_inference_logs``."""
+        served_locally = self.backend in ("onnx", "onnx-fallback") and self.local is not None
+        result: dict[str, t.Any] = {"reason": self.reason, "tried": self.tried}
+        if self.decision is not None:
+            result |= {
+                "score": self.decision.classification.score,
+                "complexity": self.decision.classification.complexity,
+                "profile": self.decision.classification.profile,
+                "arm": self.decision.arm,
+                "propensity": self.decision.propensity,
+            }
+        if self.redacted is not None:
+            result["redacted"] = self.redacted.counts
+        if served_locally and self.local is not None:
+            result["prediction"] = self.local.label
+        return {
+            "id": self.id,
+            "created_at": self.moment,
+            "model_id": self.record.id if served_locally and self.record else None,
+            "user_id": self.user,
+            "actor": self.actor,
+            "domain": self.asked.domain if self.asked else None,
+            "input_hash": self.input_hash,
+            "hash_key_id": self.hash_key_id,
+            "inference_time_ms": self.backend_ms or None,
+            "confidence": self.local.confidence if served_locally and self.local else None,
+            "result": None if error and self.decision is None else result,
+            "status": "failed" if error else "success",
+            "error": error,
+            "backend": self.backend,
+            "cost_usd": from_nano(self.actual_nano),
+            "ab_test_id": self.decision.test_id if self.decision else None,
+        }
+
+    def cost_row(self, state: str, reserved: int = 0) -> dict[str, t.Any]:
+        """Return the row of ``pytorch_query_costs``."""
+        assert self.decision is not None and self.asked is not None
+        scored = self.decision.classification
+        usage = self.purse.usage if self.purse else None
+        return {
+            "id": self.id,
+            "created_at": self.moment,
+            "state": state,
+            "domain": self.asked.domain,
+            "backend": self.backend,
+            "model": self.model,
+            "score": scored.score,
+            "complexity": scored.complexity,
+            "decision": self.decision.to_json() | {"classification": scored.to_json()},
+            "arm": self.decision.arm,
+            "propensity": self.decision.propensity,
+            "attempts": self.purse.attempts if self.purse else 0,
+            "input_tokens": usage.input_tokens if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "cached_tokens": usage.cached_tokens if usage else None,
+            "usage_estimated": usage.estimated if usage else False,
+            "price": self.purse.price.to_json() if self.purse else None,
+            "reserved_nano": reserved,
+            "estimated_nano": self.estimated_nano,
+            "actual_nano": self.actual_nano,
+            "baseline_nano": self.baseline_nano,
+        }
+
+
+def _usd(nano: int) -> float:
+    return float(from_nano(nano))

@@ -1,0 +1,67 @@
+"""Puts a router together from an app's parts."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+
+from ..audit.fingerprint import Fingerprint
+from ..audit.ledger import Ledger
+from ..experiments.service import Experiments
+from ..inference import Inference
+from ..registry import Registry
+from ..settings import Settings
+from ..tables import Tables
+from .backends.local import LocalBackend
+from .backends.retries import Patience
+from .breaker import Breaker
+from .breaker import MemoryStore
+from .breaker import TableStore
+from .budget import Budgets
+from .costs import Costs
+from .learned import Learned
+from .money import PriceList
+from .router import Router
+from .scoring import Scoring
+from .third_party import ThirdParty
+
+
+def create_router(
+    settings: Settings,
+    db: t.Any,
+    tables: Tables,
+    registry: Registry,
+    inference: Inference,
+    ledger: Ledger,
+    fingerprint: Fingerprint,
+    experiments: Experiments,
+) -> Router:
+    """Return the router of an app.
+
+    :raises RuntimeError: naming the setting that is wrong.
+    """
+    try:
+        prices = PriceList(settings.prices)
+    except ValueError as error:
+        raise RuntimeError(f"AILYDIAN_PRICES: {error}") from error
+    try:
+        scoring = Scoring(settings, Learned(registry, inference).score)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RuntimeError(f"AILYDIAN_ROUTER_LEXICON or _POINTS: {error}") from error
+    store = TableStore(db, tables) if settings.breaker_shared else MemoryStore()
+    third_party = ThirdParty(
+        settings,
+        Costs(db, tables, prices, settings.third_party_model),
+        Budgets(db, tables),
+        Breaker(store, threshold=settings.breaker_failures, seconds=settings.breaker_seconds),
+        fingerprint,
+        ledger.note,
+        Patience(settings.third_party_attempts, random.random),
+    )
+    local = LocalBackend(
+        registry,
+        inference,
+        named=settings.local_models,
+        threshold=settings.router_min_confidence,
+    )
+    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments)

@@ -1,0 +1,1 @@
+"""How the demo help desk is made: phrases in, one ONNX file out. Needs NumPy and onnx alone."""
