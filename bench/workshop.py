@@ -20,6 +20,8 @@ from .servers import ROOT
 from .servers import Server
 
 PREFIX = "/api/pytorch/inference"
+#: As the guide recommends for a process of many threads; bare Flask gets it as well.
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
 RECIPE = ("--size", "224", "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
 MODELS: dict[str, c.Callable[[], bytes]] = {"resnet50": resnet50.build, "small": models.small}
 
@@ -119,7 +121,7 @@ class Host:
             gunicorn("bench.host:create_app()"),
             f"{PREFIX}?model_name={model}&top_k=5",
             self.folder,
-            {"BENCH_FOLDER": str(self.folder), **environment},
+            {"BENCH_FOLDER": str(self.folder), **ARENAS, **environment},
         )
 
     def rows(self) -> dict[str, int]:
@@ -132,5 +134,6 @@ class Host:
 def bare(bench: Bench, model: str, *, threads: int = 4, run_threads: int = 1) -> Server:
     """Return a bare Flask view under gunicorn on the same model, not started."""
     environment = {"BENCH_MODEL": str(bench.model(model)), "BENCH_RUN_THREADS": str(run_threads)}
+    environment |= ARENAS
     command = gunicorn("bench.bare:create_app()", threads=threads)
     return Server("bare-flask", command, "/predict", bench.work / "bare", environment)

@@ -22,6 +22,7 @@ class Fingerprint:
 
     def __init__(self, key: str, folder: Path) -> None:
         self._key = key.encode() if key else None
+        self._key_id: str | None = None
         self._from_file = not key
         self._file = folder / KEY_FILE
 
@@ -39,7 +40,9 @@ class Fingerprint:
     @property
     def key_id(self) -> str:
         """Name the key, without telling it."""
-        return "k" + self.of("key id", b"")[:12]
+        if self._key_id is None:
+            self._key_id = "k" + self.of("key id", b"")[:12]
+        return self._key_id
 
     @property
     def configured(self) -> bool:
@@ -54,7 +57,7 @@ class Fingerprint:
         if self.configured:
             raise RuntimeError("The key comes from the settings: change AILYDIAN_HASH_KEY.")
         self._file.unlink(missing_ok=True)
-        self._key = None
+        self._key = self._key_id = None
         self._root()
 
     def _root(self) -> bytes:

@@ -19,6 +19,8 @@ from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
 
+FIELDS, REQUEST, BATCH = InferenceFields(), InferenceRequest(), BatchRequest()
+TEXT_FORM = InferenceRequest(exclude=["inputs", "image"])
 RAW_TYPES = frozenset(MEDIA_TYPES) | {"application/dicom"}
 
 
@@ -30,7 +32,7 @@ def read(body: bytes) -> Given:
     if kind == "multipart/form-data":
         return _from_multipart(body)
     if kind in RAW_TYPES:
-        data = http.load(InferenceFields(), request.args.to_dict())
+        data = http.load(FIELDS, request.args.to_dict())
         return Given(**data, image=body, media_type=kind)
     raise errors.UnsupportedMediaType(
         "Send application/json, multipart/form-data, or a body of type "
@@ -52,14 +54,14 @@ def read_batch(body: bytes) -> t.Sequence[c.Callable[[], Given]]:
     An input that cannot be read is found out by its own reader: it fails no other.
     """
     if http.is_json():
-        data: dict[str, t.Any] = http.load(BatchRequest(), strict_json.loads(body))
+        data: dict[str, t.Any] = http.load(BATCH, strict_json.loads(body))
         items = data.pop("items")
         readers = [functools.partial(_given, data | item) for item in items]
     elif http.media_type() == "multipart/form-data":
         fields, files = http.read_multipart(body, parts=_most() + http.MAX_PARTS)
         if unknown := [name for name in files if name != "image"]:
             raise errors.ValidationFailed(fields={name: ["Unknown file."] for name in unknown})
-        data = http.load(InferenceFields(), fields.to_dict())
+        data = http.load(FIELDS, fields.to_dict())
         readers = [functools.partial(Given, **data, image=i) for i in files.getlist("image")]
     else:
         raise errors.UnsupportedMediaType("Send application/json or multipart/form-data.")
@@ -74,7 +76,7 @@ def _most() -> int:
 
 
 def _from_json(body: bytes) -> Given:
-    return _given(http.load(InferenceRequest(), strict_json.loads(body)))
+    return _given(http.load(REQUEST, strict_json.loads(body)))
 
 
 def _given(data: dict[str, t.Any]) -> Given:
@@ -93,7 +95,7 @@ def _from_multipart(body: bytes) -> Given:
     if len(files.getlist("image")) > 1:
         raise errors.ValidationFailed(fields={"image": ["Send one image."]})
     if "image" not in files:
-        data = http.load(InferenceRequest(exclude=["inputs", "image"]), fields.to_dict())
+        data = http.load(TEXT_FORM, fields.to_dict())
         return Given(**data)
-    data = http.load(InferenceFields(), fields.to_dict())
+    data = http.load(FIELDS, fields.to_dict())
     return Given(**data, image=files["image"])

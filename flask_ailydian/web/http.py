@@ -167,7 +167,8 @@ def read_body(limit: int, refuse: type[errors.AilydianError] = errors.BodyTooLar
         raise refuse(f"At most {limit} bytes are accepted.")
     request.max_content_length = limit + 1
     try:
-        data = request.stream.read(limit + 1)
+        whole = request.content_length
+        data = request.stream.read(limit + 1 if whole is None else whole)
     except exceptions.RequestEntityTooLarge as error:
         raise refuse(f"At most {limit} bytes are accepted.") from error
     except (exceptions.ClientDisconnected, OSError) as error:
