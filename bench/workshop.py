@@ -12,6 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+from . import head
 from . import models
 from . import photos
 from . import resnet50
@@ -23,7 +24,10 @@ PREFIX = "/api/pytorch/inference"
 #: As the guide recommends for a process of many threads; bare Flask gets it as well.
 ARENAS = {"MALLOC_ARENA_MAX": "2"}
 RECIPE = ("--size", "224", "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
-MODELS: dict[str, c.Callable[[], bytes]] = {"resnet50": resnet50.build, "small": models.small}
+MODELS: dict[str, c.Callable[[], bytes]] = {
+    "resnet50": lambda: head.fitted(resnet50.build()),
+    "small": models.small,
+}
 
 
 @dataclasses.dataclass
