@@ -6,10 +6,10 @@ PORT ?= 3100
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m venv --without-pip $(VENV)
-	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
+	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
 	touch $@
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test check bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -23,6 +23,10 @@ check: $(VENV)/.installed ## Style, types and tests.
 	$(PY) -m mypy
 	$(PY) -m pytest
 
+bench: $(VENV)/.installed ## Measure: ROUNDS=5, ONLY=throughput,overhead, PEERS=1, QUICK=1 to see that it runs.
+	$(PY) -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(PEERS),--peers) $(if $(QUICK),--quick)
+
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -30,5 +34,11 @@ format: $(VENV)/.installed
 wheel: $(VENV)/.installed
 	$(PY) -m build
 
+bench-statistics: $(VENV)/.installed ## How often the A/B tests are wrong, and how often they see what is there.
+	$(PY) -m bench.statistics
+
+bench-rollup: $(VENV)/.installed ## How long a million rows take, on SQLite and on PostgreSQL.
+	$(PY) -m bench.rollup
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info instance
+	rm -rf $(VENV) bench/.work bench/.envs build dist *.egg-info instance

@@ -13,6 +13,7 @@ from .engine.signature import TensorSpec
 from .errors import ModelRefused
 from .errors import ValidationFailed
 from .inputs.preprocessing import ImagePreprocessing
+from .options import ServingOptions
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
@@ -41,6 +42,19 @@ class Declared:
     preprocessing: dict[str, t.Any] | None = None
     description: str | None = None
     accuracy: float | None = None
+    serving: dict[str, t.Any] | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images, where somebody said them."""
+        size = self.size or (self.preprocessing or {}).get("size")
+        return None if size is None else (int(size[0]), int(size[1]))
+
+    @property
+    def image_channels(self) -> int:
+        """One where a recipe says that images are grey, or one mean was given; else three."""
+        grey = (self.preprocessing or {}).get("colour") == "L" or len(self.mean or ()) == 1
+        return 1 if grey else 3
 
     @property
     def clean_description(self) -> str | None:
@@ -63,46 +77,6 @@ class Declared:
             raise ValidationFailed(fields=fields)
 
 
-def read_labels(text: str) -> list[str]:
-    """Read labels from a file's text: a JSON list, or one label a line."""
-    stripped = text.removeprefix("\ufeff").strip()
-    if stripped.startswith("["):
-        try:
-            labels = json.loads(stripped)
-        except ValueError as error:
-            raise ValidationFailed(fields={"labels": ["The JSON list cannot be read."]}) from error
-        if not all(isinstance(label, str) for label in labels):
-            raise ValidationFailed(fields={"labels": ["Every label must be a string."]})
-        return t.cast(list[str], labels)
-    lines = [line.strip() for line in stripped.splitlines()]
-    # Many published lists number their lines; the number is no part of the name.
-    numbered = [re.fullmatch(r"(\d+)[:,\s]\s*(\S.*)", line) for line in lines]
-    if all(match and int(match[1]) == i for i, match in enumerate(numbered)):
-        return [match[2] for match in numbered if match]
-    return lines
-
-
-@t.overload
-def parse_numbers(field: str, text: str | None) -> tuple[float, ...] | None: ...
-@t.overload
-def parse_numbers(
-    field: str, text: str | None, *, pair: t.Literal[True]
-) -> tuple[int, int] | None: ...
-def parse_numbers(field: str, text: str | None, *, pair: bool = False) -> t.Any:
-    """Read `0.5,0.5,0.5`; with *pair* whole numbers, height and width, one standing for both."""
-    if text is None:
-        return None
-    try:
-        numbers = tuple((int if pair else float)(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValidationFailed(fields={field: ["Numbers, with commas between them."]}) from error
-    if not pair:
-        return numbers
-    if len(numbers) > 2:
-        raise ValidationFailed(fields={field: ["One number, or height and width."]})
-    return numbers if len(numbers) == 2 else numbers * 2
-
-
 def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
     """Return the columns that follow from a file's report and what was declared of it.
 
@@ -113,6 +87,11 @@ def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
         for key, value in report.metadata.items()
         if key.startswith("ailydian.")
     }
+    serving = None
+    if declared.serving is not None:
+        options = ServingOptions.from_json(declared.serving)
+        options.check(report)
+        serving = options.to_json()
     recipe = _preprocessing(report, declared, own)
     labels = _labels(report, declared, own)
     domain = declared.domain or own.get("domain") or "civic"
@@ -134,6 +113,7 @@ def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
         "report": report.to_json(),
         "description": Declared(description=description).clean_description,
         "accuracy": declared.accuracy,
+        "serving": serving,
     }
 
 

@@ -13,6 +13,11 @@ inference_done = _signals.signal("inference-done")
 #: Sent by the app when an audit row could not be written, with ``error``: the exception.
 audit_failed = _signals.signal("audit-failed")
 
+#: Sent by the app after every inference, answered or not: ``record``, the audit row as a dict;
+#: ``model``, the record of the model or ``None``; ``stages``, seconds by name;
+#: ``outcome``: success, rejected (the request's fault) or failed (ours).
+inference_finished = _signals.signal("inference-finished")
+
 #: Sent by the app once it is decided who should answer a query, with ``id`` and ``decision``:
 #: backend, reason, arm, propensity and classification as a dict, without the query.
 query_routed = _signals.signal("query-routed")

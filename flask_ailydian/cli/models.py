@@ -12,12 +12,12 @@ from .. import demo as demo_model
 from ..demo import help_desk
 from ..folders import read_source
 from ..inputs import strict_json
+from ..reading import parse_numbers
+from ..reading import read_labels
+from ..records import ModelRecord
 from ..registration import Declared
 from ..registration import DOMAINS
-from ..registration import parse_numbers
-from ..registration import read_labels
 from ..registration import TASKS
-from ..registry import ModelRecord
 from ..state import current_ailydian
 from ..web.schemas.models import dump
 from .group import ailydian
@@ -27,6 +27,28 @@ from .group import print_json
 from .group import print_table
 
 FILE = click.Path(exists=True, path_type=Path)
+
+
+SERVING = (
+    click.option("--cache-entries", type=int, help="Answers that a process keeps; 0 for none."),
+    click.option("--cache-seconds", type=float, help="How long it keeps them; by default 3600."),
+    click.option("--max-batch", type=int, help="Inputs that may run together; 1: one by one."),
+    click.option("--max-delay-ms", type=float, help="How long the first waits for others."),
+)
+
+
+def serving_options(command: t.Any) -> t.Any:
+    """Add what ``ServingOptions`` takes."""
+    for option in reversed(SERVING):
+        command = option(command)
+    return command
+
+
+def _serving(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Take what was given of ``SERVING`` out of a command's options."""
+    names = ("cache_entries", "cache_seconds", "max_batch", "max_delay_ms")
+    found = {name: options.pop(name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @ailydian.group("models", cls=Group)
@@ -49,6 +71,7 @@ def models() -> None:
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
 @click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
 @click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
+@serving_options
 @json_option
 def add(
     file: Path,
@@ -64,8 +87,9 @@ def add(
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX file, or an MLflow model folder."""
+    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder."""
     limit = current_ailydian.settings.max_model_bytes
+    serving = _serving(declared)
     record = current_ailydian.registry.register(
         read_source(file, max_bytes=limit),
         name,
@@ -75,6 +99,7 @@ def add(
             size=parse_numbers("size", size, pair=True),
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
+            serving=serving or None,
             preprocessing=_said(answers, threshold),
             **declared,
         ),
@@ -131,6 +156,22 @@ def activate(name: str, version: str, as_json: bool) -> None:
     """Let VERSION answer to NAME; the version that did becomes inactive."""
     record = current_ailydian.registry.update(name, version, status="active")
     _show(record, as_json, f"{name} is answered by {version} now.")
+
+
+@models.command("set")
+@click.argument("name")
+@click.argument("version")
+@serving_options
+@click.option("--description", help="What people should know; simple HTML is kept.")
+@click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
+@json_option
+def set_options(name: str, version: str, as_json: bool, **options: t.Any) -> None:
+    """Change how VERSION of NAME is served and described."""
+    serving = _serving(options)
+    if not serving and not any(value is not None for value in options.values()):
+        raise click.UsageError("Say what to set; --help lists it.")
+    record = current_ailydian.registry.update(name, version, serving=serving or None, **options)
+    _show(record, as_json, f"{name} {version} is changed.")
 
 
 @models.command("retire")

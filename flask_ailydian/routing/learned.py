@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ..inference import Given
 from ..inference import Inference
+from ..prediction import Given
 from ..registry import Registry
 from .complexity import Classification
 from .complexity import Part

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 import typing as t
 
 from flask import current_app
 
 from .. import signals
-from ..audit.ledger import Claim
+from ..audit.claims import Claim
+from ..audit.claims import Reply
 from ..audit.ledger import encode
 from ..audit.ledger import Ledger
-from ..audit.ledger import Reply
 from ..errors import AilydianError
 from ..errors import BackendUnavailable
 from ..errors import BudgetExhausted
 from ..errors import InternalError
+from ..experiments.arms import backend_of
+from ..experiments.service import Experiments
 from .backends.base import BackendFailure
+from .money import from_nano
 from .third_party import ThirdParty
 from .turn import Turn
 
@@ -27,8 +31,9 @@ log = logging.getLogger("flask_ailydian.router")
 class Records:
     """Writes what became of a query: its cost first, then its answer."""
 
-    def __init__(self, ledger: Ledger, third_party: ThirdParty) -> None:
+    def __init__(self, ledger: Ledger, third_party: ThirdParty, experiments: Experiments) -> None:
         self._ledger = ledger
+        self._experiments = experiments
         self._third_party = third_party
 
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
@@ -37,8 +42,10 @@ class Records:
         self._third_party.account(turn, "settled")
         reply = Reply(200, encode(body)) if claim else None
         row = turn.log_row(None)
-        self._ledger.record(row, claim, reply)
+        self._ledger.record(row, claim, reply, kind="query")
+        # On record from here on: what fails after this must not be recorded as a second answer.
         turn.finished = True
+        self._expose(turn, failed=False)
         signals.inference_done.send(app(), record=row)
         return body
 
@@ -65,8 +72,25 @@ class Records:
         # What may succeed next time is not remembered under an idempotency key.
         final = known.status < 500 and not isinstance(known, BudgetExhausted)
         reply = Reply(known.status, encode(known.body())) if final and claim else None
-        self._ledger.record(turn.log_row(word), claim, reply)
+        self._ledger.record(turn.log_row(word), claim, reply, kind="query")
+        self._expose(turn, failed=True)
         return known
+
+    def _expose(self, turn: Turn, *, failed: bool) -> None:
+        """Tell the test that the query met what became of it, as assigned and as served."""
+        choice = turn.choice
+        if choice is None:
+            return
+        served = (turn.backend or "").removesuffix("-fallback")
+        arms = [backend_of(label) for label in choice.test.arms]
+        self._experiments.record(
+            choice,
+            turn.id,
+            latency_ms=(time.perf_counter() - turn.started) * 1000,
+            failed=failed,
+            served_arm=arms.index(served) if served in arms else None,
+            cost_usd=from_nano(turn.actual_nano),
+        )
 
 
 def word_of(failure: Exception) -> str:

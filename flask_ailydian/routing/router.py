@@ -10,16 +10,18 @@ import typing as t
 from decimal import Decimal
 
 from .. import signals
+from ..audit.claims import Claim
 from ..audit.fingerprint import Fingerprint
-from ..audit.ledger import Claim
 from ..audit.ledger import Ledger
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
 from ..errors import BudgetExhausted
 from ..errors import Forbidden
 from ..errors import ValidationFailed
+from ..experiments.service import Experiments
 from ..inputs import text as texts
 from ..settings import Settings
+from .assigned import assigned
 from .backends.base import BackendFailure
 from .backends.local import LocalBackend
 from .budget import Limits
@@ -54,9 +56,8 @@ KEPT_FOR_FALLBACK = 0.1
 class Router:
     """Routes queries and answers them; one for each app.
 
-    The host may set ``choose`` (which arm of a running A/B test a unit is in) and ``override``
-    (the last word on a decision), and register backends and a finder of names with
-    ``third_party``.
+    The host may set ``choose`` (which arm of a test of its own a unit is in), ``override`` (the
+    last word on a decision), and register backends and a finder of names with ``third_party``.
     """
 
     def __init__(
@@ -67,10 +68,13 @@ class Router:
         third_party: ThirdParty,
         ledger: Ledger,
         fingerprint: Fingerprint,
+        experiments: Experiments,
     ) -> None:
         self._settings = settings
         self.scoring = scoring
-        self._records = Records(ledger, third_party)
+        self._ledger = ledger
+        self._experiments = experiments
+        self._records = Records(ledger, third_party, experiments)
         self._fingerprint = fingerprint
         self._rules = Rules(settings.router_split, frozenset(settings.router_in_house))
         self._limits = Limits(
@@ -183,7 +187,7 @@ class Router:
                 unit=unit,
                 rules=self._rules,
                 asked=asked.backend,
-                choose=self.choose,
+                choose=self.choose or (lambda _: assigned(self._experiments, turn, asked)),
                 override=self.override,
             )
         except PermissionError as error:
@@ -208,7 +212,9 @@ class Router:
         deadline = time.monotonic() + self._settings.timeout_seconds
         turn.redacted = self.third_party.redacted(turn)
         text = turn.redacted.text if turn.redacted else asked.query
-        turn.input_hash = self._fingerprint.of("query", canonical(text).encode())
+        turn.input_hash, turn.hash_key_id = self._ledger.input_hash(
+            "query", canonical(text).encode(), user_id=turn.user, domain=asked.domain
+        )
         order = _order(decision)
         for name in order:
             begun = time.perf_counter()

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from ..clock import new_id
 from ..clock import now
-from ..registry import ModelRecord
+from ..experiments.choosing import Choice
+from ..records import ModelRecord
 from .backends.local import LocalAnswer
 from .costs import Purse
 from .money import from_nano
@@ -38,6 +39,8 @@ class Turn:
     asked: Asked | None = None
     decision: Decision | None = None
     input_hash: str | None = None
+    hash_key_id: str | None = None
+    choice: Choice | None = None
     routing_ms: float = 0.0
     backend_ms: float = 0.0
     redacted: Redacted | None = None
@@ -88,6 +91,8 @@ class Turn:
                 "in_scope": self.local.in_scope,
                 "sure": self.local.sure,
             }
+        if self.choice is not None:
+            body["ab_test"] = self.choice.public()
         if self.cached:
             body["cached"] = True
         if self.redacted is not None and self.redacted.found:
@@ -126,7 +131,10 @@ class Turn:
             "created_at": self.moment,
             "model_id": self.record.id if served_locally and self.record else None,
             "user_id": self.user,
+            "actor": self.actor,
+            "domain": self.asked.domain if self.asked else None,
             "input_hash": self.input_hash,
+            "hash_key_id": self.hash_key_id,
             "inference_time_ms": self.backend_ms or None,
             "confidence": self.local.confidence if served_locally and self.local else None,
             "result": None if error and self.decision is None else result,

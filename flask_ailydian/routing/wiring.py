@@ -7,6 +7,7 @@ import typing as t
 
 from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
+from ..experiments.service import Experiments
 from ..inference import Inference
 from ..registry import Registry
 from ..settings import Settings
@@ -33,6 +34,7 @@ def create_router(
     inference: Inference,
     ledger: Ledger,
     fingerprint: Fingerprint,
+    experiments: Experiments,
 ) -> Router:
     """Return the router of an app.
 
@@ -62,4 +64,4 @@ def create_router(
         named=settings.local_models,
         threshold=settings.router_min_confidence,
     )
-    return Router(settings, scoring, local, third_party, ledger, fingerprint)
+    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments)

@@ -15,6 +15,17 @@ from sqlalchemy.orm import mapped_column
 
 from ..clock import new_id
 from ..clock import now
+from .audit import AuditCheckpointMixin
+from .audit import AuditEventMixin
+from .audit import AuditPurgeMixin
+from .audit import SubjectMixin
+from .experiments import ABExposureMixin
+from .experiments import ABPhaseMixin
+from .experiments import ABShadowMixin
+from .experiments import FeedbackMixin
+from .routing import BreakerMixin
+from .routing import BudgetMixin
+from .routing import QueryCostMixin
 
 
 class ModelMixin:
@@ -39,6 +50,9 @@ class ModelMixin:
     description: Mapped[str | None] = mapped_column(sa.Text)
     deployment_status: Mapped[str] = mapped_column(sa.String(16), index=True)
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
+    serving: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    # How a variant that was made from another version compares with it.
+    proof: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, onupdate=now)
 
@@ -59,8 +73,9 @@ class ABTestMixin:
 
     id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     test_name: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    model_a_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
-    model_b_id: Mapped[int] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
+    # Empty where the arms are backends of the router.
+    model_a_id: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
+    model_b_id: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_models.id"))
     traffic_split_percent: Mapped[int] = mapped_column(sa.Integer)
     status: Mapped[str] = mapped_column(sa.String(16), index=True)
     model_a_requests: Mapped[int] = mapped_column(sa.Integer, default=0)
@@ -72,6 +87,15 @@ class ABTestMixin:
     )
     started_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
+    # Whose requests are split: a model's name, or `query` and a domain.
+    subject: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    arm_a: Mapped[str | None] = mapped_column(sa.String(160))
+    arm_b: Mapped[str | None] = mapped_column(sa.String(160))
+    seed: Mapped[str | None] = mapped_column(sa.String(32))
+    plan: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    verdict: Mapped[str | None] = mapped_column(sa.String(16))
+    decided_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
+    snapshot: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
 
 
 class InferenceLogMixin:
@@ -93,6 +117,9 @@ class InferenceLogMixin:
     cost_usd: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 9))
     ab_test_id: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("pytorch_ab_tests.id"))
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, index=True)
+    # Under which key `input_hash` was made: a deployment key's id, or "subject".
+    hash_key_id: Mapped[str | None] = mapped_column(sa.String(32))
+    purpose: Mapped[str | None] = mapped_column(sa.String(64))
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[t.Any, ...]:
@@ -116,6 +143,11 @@ class ModelMetricMixin:
     p99_inference_time_ms: Mapped[float | None] = mapped_column(sa.Float)
     accuracy: Mapped[float | None] = mapped_column(sa.Float)
     cost_usd: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 9))
+    labelled_requests: Mapped[int | None] = mapped_column(sa.Integer)
+    # Counts by bucket of `metrics.histogram`: days can be added up, percentiles cannot.
+    histogram: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
+    finalised: Mapped[bool | None] = mapped_column(sa.Boolean)
+    computed_at: Mapped[datetime | None] = mapped_column(sa.DateTime)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[t.Any, ...]:
@@ -136,58 +168,6 @@ class IdempotencyKeyMixin:
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, index=True)
 
 
-class QueryCostMixin:
-    """What one routed query cost, in billionths of a dollar: whole numbers are exact everywhere.
-
-    Carries the id of the query's row in ``pytorch_inference_logs``, which names the person.
-    """
-
-    __tablename__ = "pytorch_query_costs"
-
-    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, index=True)
-    state: Mapped[str] = mapped_column(sa.String(16))
-    domain: Mapped[str] = mapped_column(sa.String(16))
-    backend: Mapped[str | None] = mapped_column(sa.String(32))
-    model: Mapped[str | None] = mapped_column(sa.String(160))
-    score: Mapped[float] = mapped_column(sa.Float)
-    complexity: Mapped[str] = mapped_column(sa.String(16))
-    decision: Mapped[t.Any] = mapped_column(sa.JSON)
-    arm: Mapped[str | None] = mapped_column(sa.String(64))
-    propensity: Mapped[float] = mapped_column(sa.Float)
-    attempts: Mapped[int] = mapped_column(sa.Integer, default=0)
-    input_tokens: Mapped[int | None] = mapped_column(sa.Integer)
-    output_tokens: Mapped[int | None] = mapped_column(sa.Integer)
-    cached_tokens: Mapped[int | None] = mapped_column(sa.Integer)
-    usage_estimated: Mapped[bool] = mapped_column(sa.Boolean, default=False)
-    price: Mapped[t.Any] = mapped_column(sa.JSON, nullable=True)
-    reserved_nano: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    estimated_nano: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    actual_nano: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    baseline_nano: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-
-
-class BudgetMixin:
-    """What was spent or reserved in one scope (a day, a user's day, a domain's day)."""
-
-    __tablename__ = "pytorch_budgets"
-
-    scope: Mapped[str] = mapped_column(sa.String(160), primary_key=True)
-    committed_nano: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, index=True)
-
-
-class BreakerMixin:
-    """What the workers know together of one backend's failures; moments are Unix seconds."""
-
-    __tablename__ = "pytorch_breakers"
-
-    name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    failures: Mapped[int] = mapped_column(sa.Integer, default=0)
-    opened_at: Mapped[float | None] = mapped_column(sa.Float)
-    probe_until: Mapped[float | None] = mapped_column(sa.Float)
-
-
 @dataclasses.dataclass(frozen=True)
 class Tables:
     """The mapped classes on one ``SQLAlchemy`` instance."""
@@ -197,6 +177,14 @@ class Tables:
     InferenceLog: t.Any
     ModelMetric: t.Any
     IdempotencyKey: t.Any
+    AuditEvent: t.Any
+    AuditCheckpoint: t.Any
+    AuditPurge: t.Any
+    Subject: t.Any
+    ABPhase: t.Any
+    ABExposure: t.Any
+    ABShadow: t.Any
+    Feedback: t.Any
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
@@ -217,6 +205,14 @@ def bind_tables(db: t.Any) -> Tables:
             "InferenceLog": InferenceLogMixin,
             "ModelMetric": ModelMetricMixin,
             "IdempotencyKey": IdempotencyKeyMixin,
+            "AuditEvent": AuditEventMixin,
+            "AuditCheckpoint": AuditCheckpointMixin,
+            "AuditPurge": AuditPurgeMixin,
+            "Subject": SubjectMixin,
+            "ABPhase": ABPhaseMixin,
+            "ABExposure": ABExposureMixin,
+            "ABShadow": ABShadowMixin,
+            "Feedback": FeedbackMixin,
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,

@@ -16,10 +16,15 @@ from .. import errors
 from ..state import current_ailydian
 from . import http
 from . import openapi
+from .views import audit
+from .views import experiments
+from .views import feedback
 from .views import health
 from .views import inference
+from .views import metrics
 from .views import models
 from .views import pages
+from .views import privacy
 from .views import query
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -44,6 +49,9 @@ def _document() -> dict[str, t.Any]:
 
 ROUTES = (
     Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
+    Route(
+        "POST", "/inference/batch", "infer_batch", inference.infer_batch, "inference", body="batch"
+    ),
     Route("GET", "/models", "models", models.list_models, "models"),
     Route("POST", "/models", "upload_model", models.upload, "models", body="upload"),
     Route("GET", "/models/<name>", "model_versions", models.list_versions, "models"),
@@ -55,6 +63,19 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+    Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
+    Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
+    Route("GET", "/privacy/users/<user_id>/export", "export_user", privacy.export, "privacy"),
+    Route("DELETE", "/privacy/users/<user_id>", "erase_user", privacy.erase, "privacy"),
+    Route("GET", "/ab-tests", "ab_tests", experiments.list_tests, "experiments"),
+    Route("POST", "/ab-tests", "create_ab_test", experiments.create_test, "experiments"),
+    Route("GET", "/ab-tests/<name>", "ab_test", experiments.show_test, "experiments"),
+    Route("PATCH", "/ab-tests/<name>", "split_ab_test", experiments.split_test, "experiments"),
+    Route("POST", "/ab-tests/<name>/stop", "stop_ab_test", experiments.stop_test, "experiments"),
+    Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
+    Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
+    Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
     Route("POST", "/route", "route", query.route, "queries"),
     Route("POST", "/query", "query", query.answer_query, "queries"),
     Route("GET", "/costs", "costs", query.costs, "queries"),

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from flask_ailydian.demo import help_desk
-from flask_ailydian.engine.sessions import OnnxEngine
+from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.routing.learning import textgraph as graph
 from training.help_desk import data
 

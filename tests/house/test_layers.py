@@ -16,11 +16,16 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
     {"access", "inputs", "engine", "tables"},
-    {"demo", "audit", "registration", "folders"},
+    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
+    {"registration", "records"},
+    {"answering"},
     {"registry"},
-    {"health", "inference"},
+    {"serving", "experiments", "metrics"},
+    {"health", "prediction", "optimization"},
+    {"visits"},
+    {"inference"},
     {"routing"},
     {"state", "trial"},
     {"web"},

@@ -15,7 +15,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_ailydian.engine.sessions import OnnxEngine
+from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.routing.complexity import Thresholds
 from flask_ailydian.routing.learning import gains
 from flask_ailydian.routing.learning import measures

@@ -74,3 +74,31 @@ def test_a_name_has_one_active_version_at_most(host: Flask) -> None:
             connection.execute(table.insert(), other)
         with pytest.raises(sa.exc.IntegrityError), db.engine.begin() as connection:
             connection.execute(table.insert(), {**row, "model_version": "3"})
+
+
+def test_a_test_of_the_first_schema_survives_what_came_later(host: Flask) -> None:
+    db = host.extensions["sqlalchemy"]
+    with host.app_context(), db.engine.begin() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        steps.run(operations, 0, 1)
+        columns = "model_name, model_version, model_type, domain, task, deployment_status"
+        connection.execute(
+            sa.text(
+                f"INSERT INTO pytorch_models (id, {columns}, created_at, updated_at) VALUES "
+                "(7, 'm', '1', 'onnx', 'civic', 'tensor', 'active', '2026-01-01', '2026-01-01')"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO pytorch_ab_tests (id, test_name, model_a_id, model_b_id, status, "
+                "traffic_split_percent, model_a_requests, model_b_requests, "
+                "model_a_avg_latency_ms) VALUES (3, 'old', 7, 7, 'running', 20, 5, 6, 1.5)"
+            )
+        )
+        asked = sa.text(
+            "SELECT id, test_name, model_b_id, model_b_requests, model_a_avg_latency_ms "
+            "FROM pytorch_ab_tests"
+        )
+        for stop in (steps.LATEST, 1):
+            steps.run(operations, 1 if stop > 1 else steps.LATEST, stop)
+            assert list(connection.execute(asked)) == [(3, "old", 7, 6, 1.5)]

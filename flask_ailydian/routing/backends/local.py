@@ -7,9 +7,9 @@ import typing as t
 
 import numpy as np
 
-from ...inference import Given
 from ...inference import Inference
-from ...registry import ModelRecord
+from ...prediction import Given
+from ...records import ModelRecord
 from ...registry import Registry
 from .base import BackendFailure
 

@@ -11,8 +11,8 @@ from flask import request
 from flask import Response
 from flask import stream_with_context
 
+from ...audit.claims import Reply
 from ...audit.ledger import encode
-from ...audit.ledger import Reply
 from ...errors import AilydianError
 from ...inputs import strict_json
 from ...routing.router import Event

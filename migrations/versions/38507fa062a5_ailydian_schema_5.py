@@ -1,15 +1,15 @@
-"""ailydian schema 2
+"""ailydian schema 5
 
-Revision ID: 0c7fbd95416b
+Revision ID: 38507fa062a5
 Revises: 0003_demo
-Create Date: 2026-11-25 01:05:50.807438
+Create Date: 2026-11-25 01:51:21.450739
 """
 
 from alembic import op
 
-ailydian_schema = 2
+ailydian_schema = 5
 
-revision = "0c7fbd95416b"
+revision = "38507fa062a5"
 down_revision = "0003_demo"
 branch_labels = None
 depends_on = None
@@ -18,10 +18,10 @@ depends_on = None
 def upgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 1, 2)
+    steps.run(op, 1, 5)
 
 
 def downgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 2, 1)
+    steps.run(op, 5, 1)

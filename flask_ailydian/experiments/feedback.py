@@ -1,0 +1,86 @@
+"""What people say of earlier answers: the true label, or one to five stars."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import typing as t
+
+import sqlalchemy as sa
+
+from ..clock import now
+from ..errors import NotFound
+from ..errors import ValidationFailed
+from ..tables import Tables
+
+#: Returns the result that a row of the inference logs holds, or ``None`` where none can be read.
+ResultOf = c.Callable[[t.Any], t.Any]
+
+
+class Feedback:
+    """Keeps the last word on every answer, and tells the test that the answer was part of."""
+
+    def __init__(self, db: t.Any, tables: Tables, result_of: ResultOf) -> None:
+        self._db = db
+        self._result_of = result_of
+        self._logs: sa.Table = tables.InferenceLog.__table__
+        self._models: sa.Table = tables.Model.__table__
+        self._kept: sa.Table = tables.Feedback.__table__
+        self._exposures: sa.Table = tables.ABExposure.__table__
+
+    def give(
+        self, id: str, *, label: str | None = None, rating: int | None = None
+    ) -> dict[str, t.Any]:
+        """Keep what somebody says of the answer *id*; giving it again changes nothing more.
+
+        :param label: The true class, one of the model's labels: free text is not kept.
+        :raises NotFound: when no answer has this id.
+        :raises ValidationFailed: for a label that the model does not know.
+        """
+        said: dict[str, t.Any] = {}
+        if rating is not None:
+            said["rating"] = rating
+        if label is not None:
+            said |= {"label": label, "correct": self._correct(self._answer(id), label)}
+        else:
+            self._answer(id)
+        with self._db.engine.begin() as connection:
+            self._keep(connection, id, said)
+            outcome = {key: said[key] for key in ("correct", "rating") if key in said}
+            mine = self._exposures.update().where(self._exposures.c.id == id)
+            connection.execute(mine.values(**outcome))
+            query = sa.select(self._kept.c.correct, self._kept.c.rating)
+            found = connection.execute(query.where(self._kept.c.id == id)).one()
+        return {"id": id, "correct": found.correct, "rating": found.rating}
+
+    def _answer(self, id: str) -> t.Any:
+        logs = self._logs.c
+        query = (
+            sa.select(*logs, self._models.c.labels)
+            .select_from(self._logs.outerjoin(self._models, self._models.c.id == logs.model_id))
+            .where(logs.id == id, logs.status == "success")
+        )
+        with self._db.engine.connect() as connection:
+            found = connection.execute(query).first()
+        if found is None:
+            raise NotFound("No answer has this id.")
+        return found
+
+    def _correct(self, answer: t.Any, label: str) -> bool | None:
+        result = self._result_of(answer)
+        predicted = result.get("prediction") if isinstance(result, dict) else None
+        known = answer.labels or ([predicted] if predicted is not None else [])
+        if label not in known:
+            message = "The model of this answer has no such label."
+            raise ValidationFailed(message, fields={"label": [message]})
+        return None if predicted is None else bool(predicted == label)
+
+    def _keep(self, connection: t.Any, id: str, said: dict[str, t.Any]) -> None:
+        change = self._kept.update().where(self._kept.c.id == id).values(**said)
+        if connection.execute(change).rowcount:
+            return
+        try:
+            with connection.begin_nested():
+                connection.execute(self._kept.insert(), {"id": id, "created_at": now(), **said})
+        except sa.exc.IntegrityError:
+            # Somebody else was first by a moment.
+            connection.execute(change)

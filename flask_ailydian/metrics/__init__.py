@@ -1,0 +1,1 @@
+"""What is measured: daily aggregates, Prometheus, drift."""

@@ -1,0 +1,20 @@
+"""The arm of a running A/B test between backends that a query meets."""
+
+from __future__ import annotations
+
+from ..experiments.service import Experiments
+from .policy import Arm
+from .policy import ONNX
+from .policy import THIRD_PARTY
+from .turn import Asked
+from .turn import Turn
+
+
+def assigned(experiments: Experiments, turn: Turn, asked: Asked) -> Arm | None:
+    """Return the arm, and keep it with the query; ``None`` when no test has it."""
+    choice = experiments.choose(f"query:{asked.domain}", user_id=turn.user, request_id=turn.id)
+    # A shadow would send the text to a second backend: that is decided by the host, not drawn.
+    if choice is None or choice.shadow or choice.backend not in (ONNX, THIRD_PARTY):
+        return None
+    turn.choice = choice
+    return Arm(choice.backend, choice.name, choice.propensity, choice.test_id)

@@ -1,0 +1,90 @@
+"""The router, the backends behind it and their money."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .declaring import option
+from .declaring import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class RoutingSettings:
+    """The router, the backends behind it and their money."""
+
+    router_profile: str = option(
+        "tr-v1",
+        "How queries are scored: `tr-v1`, `document-2025`, `words` or `learned:MODEL`.",
+        pattern=r"tr-v1|document-2025|words|learned:[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    )
+    router_languages: tuple[str, ...] = option(("tr", "en"), "Word lists in use, of those shipped.")
+    router_lexicon: dict[str, t.Any] = option(
+        Table(), "Words of yours by language: `medical`, `legal`, `complex`, `not`, `suffixes`."
+    )
+    router_points: dict[str, t.Any] = option(
+        Table(), "Other points for `medical`, `legal`, `complex`, `question`."
+    )
+    router_simple_below: float = option(
+        30.0, "Scores below this are simple.", low=-1000, high=100_000
+    )
+    router_medium_below: float = option(
+        60.0, "Scores below this are medium; the rest is complex.", low=-1000, high=100_000
+    )
+    router_split: float = option(
+        0.5, "Share of the medium queries that the paid backend answers.", low=0, high=1
+    )
+    router_in_house: tuple[str, ...] = option((), "Domains whose text is never sent out.")
+    router_min_confidence: float = option(
+        0.0,
+        "Local answers below this are escalated, where the model names no threshold of its own.",
+        low=0,
+        high=1,
+    )
+    local_models: dict[str, t.Any] = option(
+        Table(), "The text model that answers a domain: `{DOMAIN: MODEL}`; else one is found."
+    )
+    third_party: str = option(
+        "", "The paid backend: `openai`, `anthropic`, or one that the host registered."
+    )
+    third_party_key: str = option("", "Its API key; without one it is absent.", secret=True)
+    third_party_model: str = option("", "The model that it is asked for.")
+    third_party_url: str = option("", "Its base URL, for compatible servers and gateways.")
+    third_party_prompt: str = option("", "What it is told before every query.")
+    third_party_max_tokens: int = option(
+        1024, "Longest answer that is paid for, in tokens.", low=1, high=2**20
+    )
+    third_party_attempts: int = option(3, "Attempts at one query.", low=1, high=10)
+    third_party_silence_seconds: float = option(
+        8.0, "After so long without a byte an attempt is given up.", low=0.05, high=600
+    )
+    redact: bool = option(
+        False, "Replace identity numbers, IBANs, phones, e-mails and names before a text leaves."
+    )
+    breaker_failures: int = option(
+        5, "Failures in a row after which a backend is left alone.", low=1, high=1000
+    )
+    breaker_seconds: float = option(
+        30.0, "How long it is left alone before one query tries it.", low=0.05, high=86_400
+    )
+    breaker_shared: bool = option(
+        False, "Share the breakers between workers and machines, through the database."
+    )
+    prices: dict[str, t.Any] = option(
+        Table(), "Dated prices by model, see the guide; default: 0.02 USD a paid query."
+    )
+    budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
+    budget_user: float = option(0.0, "Most USD a user and UTC day; 0: no limit.", low=0, high=1e9)
+    budget_domains: dict[str, t.Any] = option(
+        Table(), "Most USD a domain and UTC day: `{DOMAIN: USD}`."
+    )
+    budget_exhausted: str = option(
+        "local",
+        "What then: `local` answers with the local model, `refuse` with 429.",
+        pattern="local|refuse",
+    )
+    cache_domains: tuple[str, ...] = option((), "Domains whose paid answers may be repeated.")
+    cache_seconds: float = option(3600.0, "How long an answer may be repeated.", low=1, high=1e7)
+    cache_across_users: bool = option(
+        False, "Whether one user may get an answer that another user paid for."
+    )

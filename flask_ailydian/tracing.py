@@ -1,0 +1,36 @@
+"""Our stages as spans of the host's OpenTelemetry, where ``opentelemetry-api`` is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import typing as t
+
+
+@functools.cache
+def _tracer() -> t.Any:
+    try:
+        trace = importlib.import_module("opentelemetry.trace")
+    except ImportError:
+        return None
+    # A tracer of the API stands for whatever provider the host sets, now or later.
+    return trace.get_tracer("flask_ailydian")
+
+
+def span(name: str, **attributes: str) -> contextlib.AbstractContextManager[t.Any]:
+    """Return a span to do something in; nothing without OpenTelemetry.
+
+    :param attributes: Names of models and the like, never anything of an input.
+    """
+    tracer = _tracer()
+    if tracer is None:
+        return contextlib.nullcontext()
+    given = {f"ailydian.{key}": value for key, value in attributes.items()}
+    # What an exception says may quote an input: a span says that it failed, and no more.
+    return t.cast(
+        "contextlib.AbstractContextManager[t.Any]",
+        tracer.start_as_current_span(
+            name, attributes=given, record_exception=False, set_status_on_exception=False
+        ),
+    )
