@@ -43,8 +43,9 @@ class Records:
         reply = Reply(200, encode(body)) if claim else None
         row = turn.log_row(None)
         self._ledger.record(row, claim, reply, kind="query")
-        self._expose(turn, failed=False)
+        # On record from here on: what fails after this must not be recorded as a second answer.
         turn.finished = True
+        self._expose(turn, failed=False)
         signals.inference_done.send(app(), record=row)
         return body
 

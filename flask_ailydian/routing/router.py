@@ -127,7 +127,7 @@ class Router:
 
     def stream(
         self, read: c.Callable[[], Asked], *, actor: str | None = None, claim: Claim | None = None
-    ) -> c.Iterator[Event]:
+    ) -> c.Generator[Event, None, None]:
         """Answer as events: ``route``, ``delta`` for each piece, then ``done`` or ``error``.
 
         What fails before the first event raises, as :meth:`answer` does. A local answer is on

@@ -249,7 +249,7 @@ class ThirdParty:
         if not across and turn.user is None:
             # Two callers without a name may be two people.
             return None
-        whose = "" if across else f"user {turn.user}"
+        whose = "" if across else f"{turn.actor} for {turn.user}"
         parts: tuple[t.Any, ...] = (domain, whose, self.model, self._settings.third_party_prompt)
         return self._fingerprint.of(
             "answer", "\0".join((*map(str, parts), canonical(text))).encode()

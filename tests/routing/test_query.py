@@ -368,6 +368,20 @@ def test_a_reader_who_leaves_ends_the_call_and_is_accounted_for(make_twin: t.Any
     assert [detail.get("outcome") for _, detail in egress(app)] == [None, "client_gone"]
 
 
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_a_connection_that_closes_early_is_accounted_for(make_twin: t.Any, read: int) -> None:
+    app, _ = make_twin()
+    client = app.test_client()
+    response = client.post(f"{API}/query", json={"query": LONG, "stream": True}, buffered=False)
+    lines = response.iter_encoded()
+    for _ in range(read):
+        next(lines)
+    response.close()
+    (row,) = answers(app)
+    assert (row.status, row.error) == ("failed", "client_gone")
+    assert rows(app, "QueryCost")[0].actual_nano > 0
+
+
 # Idempotency
 
 
@@ -522,3 +536,12 @@ def test_the_doctor_says_what_a_paid_backend_lacks(make_app: t.Any) -> None:
     ):
         runner = make_app(**config).test_cli_runner()
         assert said in runner.invoke(args=["ailydian", "doctor"]).output
+
+
+def test_the_command_explains_a_route(make_desk: t.Any) -> None:
+    runner = make_desk(AILYDIAN_THIRD_PARTY="openai").test_cli_runner()
+    said = runner.invoke(args=["ailydian", "route", LONG]).output
+    for part in ("3rdparty (complex-query)", "score 85: complex", "+15  complex: analiz", "no_key"):
+        assert part in said
+    found = json.loads(runner.invoke(args=["ailydian", "route", "Merhaba", "--json"]).output)
+    assert found["backend"] == "onnx" and found["available"]["onnx"] == "ready"

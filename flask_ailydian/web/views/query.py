@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as c
 import typing as t
 
+from flask import current_app
 from flask import g
 from flask import request
 from flask import Response
@@ -88,24 +89,26 @@ def _again(reply: Reply, body: bytes) -> Response:
     if reply.status >= 400 or not _wants_stream(body):
         return replay(reply)
     done = strict_json.loads(reply.body.encode())
-    response = _events(("delta", {"text": done["answer"]}), iter([("done", done)]))
+    response = _events(("delta", {"text": done["answer"]}), (e for e in [("done", done)]))
     response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
-def _events(first: Event, rest: c.Iterator[Event]) -> Response:
+def _events(first: Event, rest: c.Generator[Event, None, None]) -> Response:
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
     def lines() -> c.Iterator[str]:
         yield _line(first)
-        # Closed with this one: a reader who leaves ends the call to the backend.
-        try:
-            for event in rest:
-                yield _line(event)
-        finally:
-            close = getattr(rest, "close", None)
-            if close is not None:
-                close()
+        for event in rest:
+            yield _line(event)
+
+    def close() -> None:
+        # A reader who leaves ends the call to the backend, and that is put on record.
+        with app.app_context():
+            rest.close()
 
     response = Response(stream_with_context(lines()), mimetype="text/event-stream")
+    response.call_on_close(close)
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
