@@ -61,8 +61,7 @@ class Finding:
         low, high = self.low, self.high
         if self.metric in RELATIVE:
             if self.ratio is None:
-                # Nothing on either side is no worse than nothing.
-                return (0.0, 0.0) if self.difference == 0 else (-math.inf, math.inf)
+                return self._beside_nothing(arm)
             low, high = self.ratio[1], self.ratio[2]
             if arm == 0:
                 low, high = -1 + 1 / (1 + high), math.inf if low <= -1 else -1 + 1 / (1 + low)
@@ -70,6 +69,13 @@ class Finding:
         if METRICS[self.metric] == (arm == 1):
             low, high = -high, -low
         return low, high
+
+    def _beside_nothing(self, arm: int) -> tuple[float, float]:
+        """Return :meth:`worse` where an arm's mean is nothing and there is no ratio."""
+        if self.difference == 0:
+            return 0.0, 0.0
+        low, high = (self.low, self.high) if arm == 1 else (-self.high, -self.low)
+        return math.inf if low > 0 else -math.inf, 0.0 if high <= 0 else math.inf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ from .background import Background
 from .choosing import Choice
 from .choosing import Chooser
 from .choosing import concerns
+from .plan import MARGINS
 from .plan import Plan
 from .review import Reviewer
 from .shadow import Outcome
@@ -136,6 +138,9 @@ class Experiments(Chooser):
         plan.check()
         first, second = arms.parse(arm_a, self._registry), arms.parse(arm_b, self._registry)
         arms.check(name, first, second, split_percent, plan)
+        if first.model_id is None and plan.guardrails == Plan().guardrails:
+            # Backends differ in cost and speed by nature: that is no harm.
+            plan = dataclasses.replace(plan, guardrails={"failures": MARGINS["failures"]})
         subject = subject or first.subject
         for other in self.store.running():
             shared = concerns(other.subject, subject) or concerns(subject, other.subject)

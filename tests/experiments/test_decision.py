@@ -167,6 +167,15 @@ def test_worse_is_told_from_either_side() -> None:
     assert low < 1 / 1.05 - 1 < high < 0
 
 
+def test_what_costs_is_worse_than_what_costs_nothing() -> None:
+    free, dear = (0.0, 0.0), (0.0, 0.02)
+    assert analyse(rows(cost=free), {1: 0.5}, Plan()).findings["cost"].worse(1) == (0, 0)
+    cost = analyse(rows(cost=dear), {1: 0.5}, Plan()).findings["cost"]
+    assert cost.worse(1) == (np.inf, np.inf) and cost.worse(0) == (-np.inf, 0)
+    assert called(rows(cost=dear)).verdict == "harm"
+    assert called(rows(slower=0.05, cost=dear), Plan(guardrails={})).winner == 0
+
+
 def test_nothing_is_known_of_nothing() -> None:
     nothing = rows(0)
     found = analyse(nothing, {1: 0.5}, Plan())

@@ -177,6 +177,7 @@ def test_backends_of_the_router_are_arms(experiments: t.Any) -> None:
     ]
     assert {(c.backend, c.name) for c in found} == {("onnx", "a"), ("3rdparty", "b")}
     assert {round(c.propensity, 3) for c in found} == {0.7, 0.3}
+    assert experiments.store.get("paid").plan.guardrails == {"failures": 0.01}
     experiments.record(found[0], "q0", latency_ms=5, failed=False, served_arm=1, cost_usd=0.002)
     body = experiments.report("paid")
     assert body["analysis"]["requests"]["ab"[found[0].arm]] == 1
@@ -314,6 +315,12 @@ def test_a_shadow_answers_unseen_and_pairs_are_compared(experiments: t.Any) -> N
     same = sum(b["prediction"] == other for b, other in zip(bodies, aloud, strict=True))
     assert agreement["same"] == same
     assert "answered in the shadow of" in to_text(experiments.report("dark"))
+    # The models of shadows leave the memory with the last of their tests.
+    sessions = current_ailydian.inference._visits._sessions
+    assert len(sessions.loaded()) == 2
+    experiments.stop("dark")
+    current_ailydian.predict("shapes", image=encoded())
+    assert not sessions.loaded()
 
 
 def test_a_shadow_that_fails_is_a_pair_that_failed(experiments: t.Any) -> None:
