@@ -102,4 +102,4 @@ def test_only_one_of_several_stops_a_test(host: Flask) -> None:
 def test_feedback_that_races_leaves_one_row(host: Flask) -> None:
     id = current_ailydian.predict("shapes", image=encoded())["id"]
     found = together(host, 6, lambda: current_ailydian.feedback.give(id, rating=4))
-    assert found == [{"id": id, "correct": None, "rating": 4}] * 6
+    assert found == [{"success": True, "id": id, "correct": None, "rating": 4}] * 6

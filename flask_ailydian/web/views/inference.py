@@ -31,13 +31,14 @@ def infer() -> dict[str, t.Any] | Response:
             lambda: forms.read(read_body(*forms.body_limit())), actor=actor
         )
     body = read_body(*forms.body_limit())
-    claim = _claim(key, actor, body)
+    claim = claim_key(key, actor, body)
     if isinstance(claim, Reply):
         return replay(claim)
     return current_ailydian.inference.answer(lambda: forms.read(body), actor=actor, claim=claim)
 
 
-def _claim(key: str, actor: str | None, body: bytes) -> Claim | Reply:
+def claim_key(key: str, actor: str | None, body: bytes) -> Claim | Reply:
+    """Take the right to answer an ``Idempotency-Key``, or return the reply it had."""
     if not 1 <= len(key) <= 255 or not key.isprintable():
         message = "1 to 255 printable characters."
         raise errors.ValidationFailed(fields={"Idempotency-Key": [message]})
