@@ -82,9 +82,6 @@ class Visits:
     def choose(self, visit: Visit, given: t.Any, row: dict[str, t.Any]) -> ModelRecord:
         """Return the model that answers: the one asked for, or the arm of a running test."""
         visit.given = given
-        if self._sessions.loaded() and not self._experiments.shadowing():
-            # The last shadow test is over: its models need no memory any more.
-            self._sessions.clear()
         if given.model_version is not None:
             model = self._registry.resolve(given.model_name, given.model_version)
         else:

@@ -120,10 +120,6 @@ class Chooser:
         name, version = arms.model_of(test.arms[arm])
         return self._registry.resolve(name, version)
 
-    def shadowing(self) -> bool:
-        """Whether any test runs in the shadow."""
-        return any(test.plan.mode == "shadow" for test in self._tests())
-
     def _open_to(self, test: Test, unit: str) -> bool:
         return test.plan.namespace is None or in_namespace(unit, test.plan.namespace)
 
