@@ -9,7 +9,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
 	touch $@
 
-.PHONY: demo test check format wheel clean bench-statistics bench-rollup
+.PHONY: demo test check bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -22,6 +22,10 @@ check: $(VENV)/.installed ## Style, types and tests.
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+bench: $(VENV)/.installed ## Measure: ROUNDS=5, ONLY=throughput,overhead, PEERS=1, QUICK=1 to see that it runs.
+	$(PY) -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(PEERS),--peers) $(if $(QUICK),--quick)
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .
@@ -37,4 +41,4 @@ bench-rollup: $(VENV)/.installed ## How long a million rows take, on SQLite and 
 	$(PY) -m bench.rollup
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info instance
+	rm -rf $(VENV) bench/.work bench/.envs build dist *.egg-info instance

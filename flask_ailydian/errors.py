@@ -20,6 +20,8 @@ class AilydianError(Exception):
     status: t.ClassVar[int] = 500
     code: t.ClassVar[str] = "internal_error"
     title: t.ClassVar[str] = "Something went wrong on this server."
+    #: Seconds after which trying again makes sense, unless the case knows better.
+    retry: t.ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -32,7 +34,7 @@ class AilydianError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail
         self.fields = fields
-        self.retry_after = retry_after
+        self.retry_after = self.retry if retry_after is None else retry_after
         self.extra = extra
 
     def body(self) -> dict[str, t.Any]:
@@ -166,12 +168,14 @@ class Overloaded(AilydianError):
     status = 503
     code = "overloaded"
     title = "The server is busy."
+    retry = 1
 
 
 class BackendUnavailable(AilydianError):
     status = 503
     code = "backend_unavailable"
     title = "What should answer is not available."
+    retry = 1
 
 
 class AuditUnavailable(BackendUnavailable):
@@ -194,3 +198,13 @@ class Timeout(AilydianError):
     status = 504
     code = "timeout"
     title = "The deadline passed before the answer was ready."
+    retry = 1
+
+
+class ClientGone(AilydianError):
+    """Nobody waits for the answer any more: the work was dropped, and is on record."""
+
+    # No status of HTTP says this; nginx's has become the usual one.
+    status = 499
+    code = "client_gone"
+    title = "The client closed the connection before the answer was ready."

@@ -9,8 +9,14 @@ from flask import Flask
 
 from .access import Gate
 from .audit.fingerprint import Fingerprint
-from .audit.ledger import Ledger
+from .audit.keys import KeyProvider
+from .audit.setup import create_ledger
+from .audit.setup import create_privacy
 from .cli import ailydian as commands
+from .engine import cores
+from .engine.executor import Executor
+from .engine.graph_cache import GraphCache
+from .engine.results import ResultCache
 from .engine.sessions import SessionPool
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
@@ -19,11 +25,14 @@ from .lifecycle import Lifecycle
 from .metrics import gauges
 from .metrics.prometheus import Prometheus
 from .metrics.service import Metrics
+from .prediction import Prediction
 from .registry import Registry
+from .serving import Serving
 from .settings import Settings
 from .state import State
 from .tables import bind_tables
 from .tables import Tables
+from .visits import Visits
 from .web.blueprint import create_blueprint
 
 
@@ -32,10 +41,15 @@ class FlaskAilydian:
 
     :param app: Call :meth:`init_app` on this application now.
     :param db: The host's ``SQLAlchemy`` instance; by default the one registered on the app.
+    :param keys: Where master keys come from, for a key management service; by default the
+        settings or a file.
     """
 
-    def __init__(self, app: Flask | None = None, db: t.Any = None) -> None:
+    def __init__(
+        self, app: Flask | None = None, db: t.Any = None, *, keys: KeyProvider | None = None
+    ) -> None:
         self._db = db
+        self._keys = keys
         self.gate = Gate()
         """Who calls, and may they: decorate with ``gate.actor`` and ``gate.may``."""
         self.blueprint = create_blueprint()
@@ -57,19 +71,28 @@ class FlaskAilydian:
                 "Call SQLAlchemy(app) of Flask-SQLAlchemy before FlaskAilydian(app)."
             )
         settings = Settings.from_config(app.config)
-        app.extensions["ailydian"] = _state(app, db, settings, self.gate)
+        app.extensions["ailydian"] = _state(app, db, settings, self.gate, self._keys)
         app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
         app.cli.add_command(commands)
 
 
-def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
+def _state(
+    app: Flask, db: t.Any, settings: Settings, gate: Gate, keys: KeyProvider | None
+) -> State:
     tables = bind_tables(db)
     own = Path(app.instance_path) / "ailydian"
     folder = Path(app.root_path, settings.model_dir) if settings.model_dir else own / "models"
-    registry = Registry(db, tables, settings, folder)
-    ledger = Ledger(db, tables, stale_after=2 * settings.timeout_seconds)
     fingerprint = Fingerprint(settings.hash_key, own)
-    sessions = SessionPool(threads=settings.threads)
+    ledger = create_ledger(db, tables, settings, own, fingerprint, keys)
+    registry = Registry(db, tables, settings, folder, ledger)
+    lifecycle = Lifecycle()
+    lifecycle.at_drain.append(ledger.drain)
+    graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
+    pool = SessionPool(budget=settings.model_memory_bytes)
+    serving = Serving(settings, registry, pool, graphs)
+    registry.before_activation(serving.preload)
+    executor = Executor(settings.slots or cores.count(), settings.queue_size)
+    prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
     experiments = Experiments(
         db,
         tables,
@@ -77,21 +100,26 @@ def _state(app: Flask, db: t.Any, settings: Settings, gate: Gate) -> State:
         fingerprint,
         queue=settings.shadow_queue,
         shadow_daily_usd=settings.shadow_daily_usd,
+        event=ledger.note,
     )
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    visits = Visits(settings, serving, experiments, prediction)
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
         registry=registry,
-        inference=Inference(settings, registry, sessions, ledger, fingerprint, experiments),
+        serving=serving,
+        prediction=prediction,
+        inference=Inference(settings, visits, prediction, ledger, fingerprint),
         audit=ledger,
         fingerprint=fingerprint,
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
+        privacy=create_privacy(ledger, tables),
         experiments=experiments,
-        feedback=Feedback(db, tables, lambda row: row.result),
+        feedback=Feedback(db, tables, ledger.result),
         metrics=metrics,
     )
 

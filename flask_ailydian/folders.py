@@ -5,28 +5,30 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .engine import archives
 from .engine.files import read_model_file
 from .engine.probe import inline_external_data
 from .errors import ModelRefused
 
-PICKLED = frozenset({".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt"})
+PICKLED = frozenset({".pkl", ".pickle", ".joblib", ".ckpt"})
 
 
 def read_source(path: Path, *, max_bytes: int) -> bytes:
     """Return the bytes of the one self-contained model that *path* stands for.
 
-    :raises ModelRefused: for anything that is no ONNX model.
+    :raises ModelRefused: for anything that is no model, and for pickles.
     """
     if path.is_dir():
         path = _of_mlflow(path)
     if path.suffix.lower() in PICKLED:
-        raise ModelRefused(
-            "Pickled files run code when they are opened and are refused; export the model to "
-            "ONNX, for example with torch.onnx.export."
-        )
+        raise ModelRefused(archives.PICKLED)
     # The user named this very file; what is stored is a copy of what it holds.
     path = path.resolve()
     data = read_model_file(path, max_bytes=max_bytes)
+    if archives.kind_of(data) != "onnx":
+        return data
+    if path.suffix.lower() in (".pt", ".pth"):
+        raise ModelRefused(archives.PICKLED)
     if any(path.parent.iterdir()):
         return inline_external_data(path, max_bytes=max_bytes) if _has_external(data) else data
     return data

@@ -7,7 +7,10 @@ import typing as t
 
 import sqlalchemy as sa
 
+from .engine.executor import Executor
+from .errors import AilydianError
 from .registry import Registry
+from .serving import Serving
 from .tables import Tables
 from .tables.steps import LATEST
 
@@ -64,3 +67,24 @@ def models(registry: Registry) -> Finding:
             return Finding(False, wrong, "Restore the file, or activate another version.")
     names = ", ".join(f"{r.name} {r.version} ({r.status})" for r in servable[:5])
     return Finding(True, f"{len(servable)} loadable: {names}.")
+
+
+def engine(serving: Serving, executor: Executor) -> Finding:
+    """Look whether this machine has what the models are to run on."""
+    wrong = serving.wrong_providers()
+    if wrong:
+        return Finding(False, wrong, "Set AILYDIAN_PROVIDERS to what this ONNX Runtime has.")
+    return Finding(
+        True,
+        f"{executor.slots} runs at once, {executor.queue_size} may wait, "
+        f"{serving.pool.budget >> 20} MiB for models.",
+    )
+
+
+def warm(serving: Serving) -> Finding:
+    """Load and run every active model once, if that has not been done yet."""
+    try:
+        serving.warm()
+    except AilydianError as error:
+        return Finding(False, f"A model cannot be loaded: {error}")
+    return Finding(True, f"{len(serving.pool.loaded())} loaded in this process.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import json
 import time
 import typing as t
@@ -12,51 +11,34 @@ import numpy as np
 from flask import current_app
 
 from . import signals
+from .audit.claims import Claim
+from .audit.claims import Reply
 from .audit.fingerprint import Fingerprint
-from .audit.ledger import Claim
 from .audit.ledger import encode
 from .audit.ledger import Ledger
-from .audit.ledger import Reply
 from .clock import new_id
 from .clock import now
-from .engine.explain import occlusion
-from .engine.postprocess import probabilities
-from .engine.sessions import Engine
-from .engine.sessions import SessionPool
+from .engine.protocol import Array
 from .errors import AilydianError
 from .errors import ModelFailed
 from .errors import ValidationFailed
-from .experiments.service import Experiments
-from .inputs import preprocessing
-from .inputs import tensors
-from .inputs import text as texts
-from .registry import ModelRecord
-from .registry import Registry
+from .parallel import in_order
+from .prediction import chances_of
+from .prediction import Given
+from .prediction import is_floats
+from .prediction import labels_of
+from .prediction import Patience
+from .prediction import Prediction
+from .records import ModelRecord
 from .settings import Settings
 from .tracing import span
 from .visits import unforeseen
 from .visits import Visit
 from .visits import Visits
 
-Array = np.ndarray[t.Any, np.dtype[t.Any]]
-
+FOR_EVER = Patience()
 #: How many classes an audit row keeps.
 RECORDED_CLASSES = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """One input, and who asks which model about it."""
-
-    model_name: str
-    image: bytes | None = None
-    media_type: str | None = None
-    text: str | None = None
-    inputs: dict[str, t.Any] | None = None
-    model_version: str | None = None
-    user_id: str | None = None
-    top_k: int | None = None
-    explain: bool = False
 
 
 class Inference:
@@ -65,41 +47,51 @@ class Inference:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
-        sessions: SessionPool,
+        visits: Visits,
+        prediction: Prediction,
         ledger: Ledger,
         fingerprint: Fingerprint,
-        experiments: Experiments,
     ) -> None:
         self._settings = settings
-        self._registry = registry
-        self._sessions = sessions
+        self._visits = visits
+        self._prediction = prediction
         self._ledger = ledger
         self._fingerprint = fingerprint
-        self._visits = Visits(settings, registry, experiments, self._prepare, _label)
 
     def answer(
-        self, read: c.Callable[[], Given], *, actor: str | None = None, claim: Claim | None = None
+        self,
+        read: c.Callable[[], Given],
+        *,
+        actor: str | None = None,
+        claim: Claim | None = None,
+        patience: Patience = FOR_EVER,
     ) -> dict[str, t.Any]:
         """Read an input, predict, record, and only then return the answer's body.
 
         :param read: Returns the input or raises; its failures are recorded as well.
         :param actor: Who calls; stands in the row when the input names nobody.
         :param claim: The idempotency key that this answer settles.
+        :param patience: How long the caller waits for it.
         :raises AilydianError: after the failure was recorded.
         """
         row: dict[str, t.Any] = {"id": new_id(), "created_at": now(), "backend": "onnx"}
         row |= dict.fromkeys(("model_id", "user_id", "input_hash", "inference_time_ms"))
         row |= dict.fromkeys(("confidence", "result", "error", "cost_usd", "ab_test_id"))
-        row["user_id"] = actor
+        row["user_id"] = row["actor"] = actor
+        row["domain"] = row["hash_key_id"] = None
         with self._visits.visit(row) as visit:
-            return self._recorded(read, row, visit, claim)
+            return self._recorded(read, row, visit, claim, patience)
 
     def _recorded(
-        self, read: c.Callable[[], Given], row: dict[str, t.Any], visit: Visit, claim: Claim | None
+        self,
+        read: c.Callable[[], Given],
+        row: dict[str, t.Any],
+        visit: Visit,
+        claim: Claim | None,
+        patience: Patience,
     ) -> dict[str, t.Any]:
         try:
-            body = self._predict(read, row, visit)
+            body = self._predict(read, row, visit, patience)
         except Exception as error:
             known = error if isinstance(error, AilydianError) else unforeseen(error, row["id"])
             self._fail(row, known, claim)
@@ -109,6 +101,27 @@ class Inference:
             self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
         signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
         return body
+
+    def answer_all(
+        self,
+        readers: t.Iterable[c.Callable[[], Given]],
+        *,
+        actor: str | None = None,
+        patience: Patience = FOR_EVER,
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield the answer's body for each input, or its error's, in the order of the inputs.
+
+        As many are worked on at once as there are slots, and one more that decodes; each has
+        its own audit row.
+        """
+
+        def one(read: c.Callable[[], Given]) -> dict[str, t.Any]:
+            try:
+                return self.answer(read, actor=actor, patience=patience)
+            except AilydianError as error:
+                return error.body()
+
+        return in_order(readers, one, workers=self._prediction.executor.slots + 1)
 
     def claim(self, scope: str, form: str, body: bytes) -> Claim | Reply:
         """Take the right to answer an ``Idempotency-Key``, or return the reply it had.
@@ -130,27 +143,29 @@ class Inference:
         )
 
     def _predict(
-        self, read: c.Callable[[], Given], row: dict[str, t.Any], visit: Visit
+        self,
+        read: c.Callable[[], Given],
+        row: dict[str, t.Any],
+        visit: Visit,
+        patience: Patience,
     ) -> dict[str, t.Any]:
         started = time.perf_counter()
-        deadline = time.monotonic() + self._settings.timeout_seconds
+        most = self._settings.timeout_seconds
+        deadline = time.monotonic() + min(most, patience.timeout or most)
         given = read()
         row["user_id"] = given.user_id or row["user_id"]
         model = self._visits.choose(visit, given, row)
-        row["model_id"] = model.id
+        row["model_id"], row["domain"] = model.id, model.domain
         kind, raw = _raw(given)
-        row["input_hash"] = self._fingerprint.of(kind, raw)
+        row["input_hash"], row["hash_key_id"] = self._ledger.input_hash(
+            kind, raw, user_id=row["user_id"], domain=model.domain
+        )
 
-        with span("ailydian.preprocessing"):
-            arrays = self._prepare(given, model)
-        prepared = time.perf_counter()
-        with span("ailydian.inference", model=model.name, version=model.version):
-            engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
-            outputs = engine.run(arrays, deadline=deadline)
-        ran = time.perf_counter()
-        visit.stages = {"preprocessing": prepared - started, "inference": ran - prepared}
-
-        row["inference_time_ms"] = (ran - prepared) * 1000
+        outcome = self._prediction.of(
+            given, model, row["input_hash"], deadline=deadline, gone=patience.gone
+        )
+        row["inference_time_ms"] = outcome.run_ms
+        visit.stages = outcome.stages()
         body: dict[str, t.Any] = {"success": True, "id": row["id"]}
         body["model"] = {
             "name": model.name,
@@ -159,67 +174,22 @@ class Inference:
             "domain": model.domain,
             "status": model.status,
         }
-        chances = _chances(model, outputs)
+        if outcome.cached:
+            body["cached"] = True
+        chances = chances_of(model, outcome.outputs)
         if chances is None:
-            body["outputs"] = {name: _plain(array) for name, array in outputs.items()}
+            body["outputs"] = {name: _plain(array) for name, array in outcome.outputs.items()}
         else:
             body |= _shown(model, chances, given.top_k, row)
-        if given.explain:
-            body["explanation"] = self._explain(model, engine, arrays, chances, deadline)
+        if outcome.explanation is not None:
+            body["explanation"] = outcome.explanation
         body |= visit.public()
         body["performance"] = {
-            "preprocessing_ms": round((prepared - started) * 1000, 3),
-            "inference_ms": round((ran - prepared) * 1000, 3),
+            "preprocessing_ms": round(outcome.prepare_ms, 3),
+            "inference_ms": round(outcome.run_ms or 0.0, 3),
             "total_ms": round((time.perf_counter() - started) * 1000, 3),
         }
         return body
-
-    def _prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
-        wanted = {"image-classification": "image", "text-classification": "text"}
-        member = wanted.get(model.task, "inputs")
-        value = getattr(given, member)
-        if value is None:
-            message = f"{model.name} takes {member!r}."
-            raise ValidationFailed(message, fields={member: [message]})
-        if member == "image":
-            recipe = preprocessing.ImagePreprocessing.from_json(model.preprocessing or {})
-            tensor = preprocessing.load(
-                value,
-                recipe,
-                max_bytes=self._settings.max_image_bytes,
-                max_pixels=self._settings.max_image_pixels,
-                declared=given.media_type,
-            )
-            return {model.inputs[0].name: tensor}
-        if member == "text":
-            folded = texts.normalise(value, max_chars=self._settings.max_text_chars)
-            shape = (1,) * max(len(model.inputs[0].shape), 1)
-            return {model.inputs[0].name: np.full(shape, folded, dtype=object)}
-        return tensors.to_arrays(
-            value, model.inputs, max_elements=self._settings.max_tensor_elements
-        )
-
-    def _explain(
-        self,
-        model: ModelRecord,
-        engine: Engine,
-        arrays: dict[str, Array],
-        chances: Array | None,
-        deadline: float,
-    ) -> dict[str, t.Any]:
-        if chances is None or model.preprocessing is None:
-            message = "Only classifications of images can be explained."
-            raise ValidationFailed(message, fields={"explain": [message]})
-        best = int(np.argmax(chances))
-        ((name, tensor),) = arrays.items()
-
-        def score(covered: Array) -> float:
-            found = _chances(model, engine.run({name: covered}, deadline=deadline))
-            assert found is not None
-            return float(found[best])
-
-        grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", "class": _labels(model, chances)[best], "grid": grid}
 
 
 def _raw(given: Given) -> tuple[str, bytes]:
@@ -235,34 +205,11 @@ def _raw(given: Given) -> tuple[str, bytes]:
     return "inputs", json.dumps(given.inputs, sort_keys=True, allow_nan=False).encode()
 
 
-def _chances(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
-    """Return the probabilities of the one input by class, or ``None`` where there are none."""
-    scores = next((x for x in outputs.values() if _floats(x)), None)
-    if (model.task == "tensor" and not model.labels) or scores is None:
-        return None
-    if scores.ndim > 1 and scores.shape[0] != 1:
-        raise ModelFailed("The model did not give one answer to one input.")
-    chances = probabilities(scores.reshape(-1), already=model.report.ends_in_probabilities)
-    if model.labels and len(model.labels) != chances.size:
-        raise ModelFailed("The model gave another number of classes than it has labels.")
-    return chances
-
-
-def _label(model: ModelRecord, outputs: dict[str, Array]) -> str | None:
-    """Return the class that a model's outputs name, or ``None`` where there are none."""
-    chances = _chances(model, outputs)
-    return None if chances is None else _labels(model, chances)[int(np.argmax(chances))]
-
-
-def _labels(model: ModelRecord, chances: Array) -> tuple[str, ...]:
-    return model.labels or tuple(f"class_{i}" for i in range(chances.size))
-
-
 def _shown(
     model: ModelRecord, chances: Array, top_k: int | None, row: dict[str, t.Any]
 ) -> dict[str, t.Any]:
     """Return the members of the answer that say what was predicted, and fill the row."""
-    labels = _labels(model, chances)
+    labels = labels_of(model, chances)
     best = np.argsort(-chances, kind="stable")
     shown = np.sort(best[:top_k]) if top_k else range(chances.size)
     kept = np.sort(best[:RECORDED_CLASSES])
@@ -285,13 +232,9 @@ def _shown(
     }
 
 
-def _floats(array: t.Any) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype.kind == "f"
-
-
 def _plain(array: t.Any) -> t.Any:
     """Return an output as lists; JSON has no NaN and no infinity."""
-    if _floats(array) and not np.isfinite(array).all():
+    if is_floats(array) and not np.isfinite(array).all():
         raise ModelFailed("The model's output holds numbers that are not finite.")
     return array.tolist() if isinstance(array, np.ndarray) else array
 

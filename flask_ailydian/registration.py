@@ -13,6 +13,7 @@ from .engine.signature import TensorSpec
 from .errors import ModelRefused
 from .errors import ValidationFailed
 from .inputs.preprocessing import ImagePreprocessing
+from .options import ServingOptions
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
@@ -33,6 +34,19 @@ class Declared:
     preprocessing: dict[str, t.Any] | None = None
     description: str | None = None
     accuracy: float | None = None
+    serving: dict[str, t.Any] | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images, where somebody said them."""
+        size = self.size or (self.preprocessing or {}).get("size")
+        return None if size is None else (int(size[0]), int(size[1]))
+
+    @property
+    def image_channels(self) -> int:
+        """One where a recipe says that images are grey, or one mean was given; else three."""
+        grey = (self.preprocessing or {}).get("colour") == "L" or len(self.mean or ()) == 1
+        return 1 if grey else 3
 
     @property
     def clean_description(self) -> str | None:
@@ -105,6 +119,11 @@ def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
         for key, value in report.metadata.items()
         if key.startswith("ailydian.")
     }
+    serving = None
+    if declared.serving is not None:
+        options = ServingOptions.from_json(declared.serving)
+        options.check(report)
+        serving = options.to_json()
     recipe = _preprocessing(report, declared, own)
     labels = _labels(report, declared, own)
     domain = declared.domain or own.get("domain") or "civic"
@@ -126,6 +145,7 @@ def describe(report: ModelReport, declared: Declared) -> dict[str, t.Any]:
         "report": report.to_json(),
         "description": Declared(description=description).clean_description,
         "accuracy": declared.accuracy,
+        "serving": serving,
     }
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
+import collections.abc as c
 import typing as t
-from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from .answering import Answering
+from .answering import read_records
+from .audit.ledger import Ledger
 from .clock import now
+from .engine import archives
 from .engine import files
 from .engine.probe import ModelReport
 from .engine.probe import probe
+from .engine.probe import probe_torch
 from .engine.probe import ProbeLimits
 from .engine.signature import TensorSpec
 from .errors import BackendUnavailable
@@ -20,75 +24,61 @@ from .errors import Conflict
 from .errors import ModelNotFound
 from .errors import ModelRefused
 from .errors import ValidationFailed
+from .options import ServingOptions
+from .records import ModelRecord
 from .registration import Declared
 from .registration import describe
 from .settings import Settings
 from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelRecord:
-    """One registered version of a model."""
-
-    id: int
-    name: str
-    version: str
-    type: str
-    domain: str
-    task: str
-    status: str
-    labels: tuple[str, ...]
-    preprocessing: dict[str, t.Any] | None
-    report: ModelReport
-    sha256: str
-    file_path: str
-    file_bytes: int
-    description: str | None
-    accuracy: float | None
-    created_at: datetime
-    updated_at: datetime
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """What the model takes."""
-        return self.report.inputs
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
+STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_testing"}
 
 
 class Registry:
     """The models of one app: rows in the host's database, files in one folder."""
 
-    def __init__(self, db: t.Any, tables: Tables, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
+    ) -> None:
         self._db = db
+        self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._before_activation: list[c.Callable[[ModelRecord], None]] = []
+        self._answering = Answering(db, self._models)
+
+    def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
+        """Call *listener* with the digests of all that may answer, when they have changed."""
+        self._answering.listeners.append(listener)
+
+    def before_activation(self, listener: c.Callable[[ModelRecord], None]) -> None:
+        """Call *listener* with a version that is going to be active; it may refuse by raising."""
+        self._before_activation.append(listener)
 
     def resolve(self, name: str, version: str | None = None) -> ModelRecord:
         """Return the version that answers: the one asked for, the active, or the newest testing.
 
+        What another process changed counts within a quarter of a second.
+
         :raises ModelNotFound: when there is none; an inactive version never answers.
         """
-        c = self._models.c
-        query = self._models.select().where(c.model_name == name)
-        query = query.where(c.deployment_status.in_(("active", "testing")))
-        if version is not None:
-            query = query.where(c.model_version == version)
-        # "active" sorts before "testing".
-        query = query.order_by(c.deployment_status, c.created_at.desc(), c.id.desc()).limit(1)
-        found = self._rows(query)
-        if not found:
-            asked = f"{name} {version}" if version else name
-            raise ModelNotFound(f"No active or testing model answers to {asked!r}.")
-        return found[0]
+        for record in self._answering.get().get(name, ()):
+            if version is None or record.version == version:
+                return record
+        asked = f"{name} {version}" if version else name
+        raise ModelNotFound(f"No active or testing model answers to {asked!r}.")
 
     def get(self, name: str, version: str) -> ModelRecord:
         """Return one version, whatever its status."""
-        c = self._models.c
+        columns = self._models.c
         found = self._rows(
-            self._models.select().where(c.model_name == name, c.model_version == version)
+            self._models.select().where(
+                columns.model_name == name, columns.model_version == version
+            )
         )
         if not found:
             raise ModelNotFound(f"There is no model {name!r} with version {version!r}.")
@@ -96,22 +86,32 @@ class Registry:
 
     def versions(self, name: str | None = None) -> list[ModelRecord]:
         """Return every version, by name, newest first."""
-        c = self._models.c
-        query = self._models.select().order_by(c.model_name, c.created_at.desc(), c.id.desc())
+        columns = self._models.c
+        query = self._models.select().order_by(
+            columns.model_name, columns.created_at.desc(), columns.id.desc()
+        )
         if name is not None:
-            query = query.where(c.model_name == name)
+            query = query.where(columns.model_name == name)
         return self._rows(query)
 
     def servable(self) -> list[ModelRecord]:
         """Return the version that answers for each name that has one."""
-        names = dict.fromkeys(r.name for r in self.versions() if r.status != "inactive")
-        return [self.resolve(name) for name in names]
+        return [records[0] for records in self._answering.get().values()]
 
     def register(
-        self, data: bytes, name: str, version: str, declared: Declared, *, activate: bool = False
+        self,
+        data: bytes,
+        name: str,
+        version: str,
+        declared: Declared,
+        *,
+        activate: bool = False,
+        proof: dict[str, t.Any] | None = None,
+        actor: str | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
+        :param proof: How the file compares with the version it was made from.
         :raises ModelRefused: when the file is no model that can be served.
         :raises Conflict: when the name has this version already.
         """
@@ -119,35 +119,45 @@ class Registry:
         if len(data) > self._settings.max_model_bytes:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
-        c = self._models.c
-        taken = self._rows(
-            self._models.select().where(c.model_name == name, c.model_version == version)
-        )
-        if taken:
-            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
-        report = self._probe(data)
+        self.refuse_taken(name, version)
+        kind = archives.kind_of(data)
+        report = self._probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
         values |= {
             "model_name": name,
             "model_version": version,
-            "model_type": "onnx",
-            "file_path": files.store(data, self.folder, f"{digest}.onnx"),
+            "model_type": kind,
+            "file_path": files.store(data, self.folder, f"{digest}{SUFFIXES[kind]}"),
             "file_sha256": digest,
             "file_bytes": len(data),
             "deployment_status": "testing",
             "created_at": now(),
             "updated_at": now(),
+            "proof": proof,
         }
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(self._models.insert(), values)
+
+        detail = {"model": name, "version": version, "status": values["deployment_status"]}
         try:
-            with self._db.engine.begin() as connection:
-                if activate:
-                    self._make_active(connection, name)
-                    values["deployment_status"] = "active"
-                connection.execute(self._models.insert(), values)
+            self._audit.note(
+                "model_registered", actor=actor, detail=detail | {"sha256": digest}, work=work
+            )
         except sa.exc.IntegrityError as error:
             raise Conflict(f"{name} {version} was registered by somebody else just now.") from error
+        self._answering.expire()
+        if activate:
+            self._activate(self.get(name, version), {}, actor)
         return self.get(name, version)
+
+    def refuse_taken(self, name: str, version: str) -> None:
+        """Raise :class:`Conflict` when the name has this version already."""
+        c = self._models.c
+        taken = self._models.select().where(c.model_name == name, c.model_version == version)
+        if self._rows(taken):
+            raise Conflict(f"{name} {version} exists already; a version is never replaced.")
 
     def update(
         self,
@@ -157,29 +167,63 @@ class Registry:
         status: str | None = None,
         description: str | None = None,
         accuracy: float | None = None,
+        serving: dict[str, t.Any] | None = None,
+        actor: str | None = None,
     ) -> ModelRecord:
-        """Set the status or the text of a version; activating tries the file once more."""
+        """Set the status, the text or the serving of a version.
+
+        Activating tries the file once more, and loads it here, before it answers.
+        """
         record = self.get(name, version)
         values: dict[str, t.Any] = {"updated_at": now()}
         if description is not None:
             values["description"] = Declared(description=description).clean_description
         if accuracy is not None:
             values["accuracy"] = accuracy
-        if status is not None:
-            if status not in STATUSES:
-                raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
-            values["deployment_status"] = status
+        if serving is not None:
+            options = ServingOptions.from_json(record.serving.to_json() | serving)
+            options.check(record.report)
+            values["serving"] = options.to_json()
+        if status is not None and status not in STATUSES:
+            raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
         if status == "active" and record.status != "active":
-            self._probe(self.read(record))
-        try:
-            with self._db.engine.begin() as connection:
-                if status == "active":
-                    self._make_active(connection, name)
-                mine = self._models.c.id == record.id
-                connection.execute(self._models.update().where(mine).values(values))
-        except sa.exc.IntegrityError as error:
-            raise Conflict(f"Another version of {name} was activated just now.") from error
+            self._probe(self.read(record), record.type, inputs=record.inputs)
+            self._activate(record, values, actor)
+            return self.get(name, version)
+        if status is not None:
+            values["deployment_status"] = status
+
+        def work(connection: sa.Connection) -> None:
+            mine = self._models.c.id == record.id
+            connection.execute(self._models.update().where(mine).values(values))
+
+        kind = "model_changed" if status is None else f"model_{STATUS_EVENTS[status]}"
+        detail = {"model": name, "version": version, "fields": ",".join(sorted(values))}
+        self._audit.note(kind, actor=actor, detail=detail, domain=record.domain, work=work)
+        self._answering.expire()
         return self.get(name, version)
+
+    def _activate(self, record: ModelRecord, values: dict[str, t.Any], actor: str | None) -> None:
+        for listener in self._before_activation:
+            listener(record)
+        columns = self._models.c
+        values = values | {"deployment_status": "active", "updated_at": now()}
+        others = sa.and_(columns.model_name == record.name, columns.deployment_status == "active")
+        retired = {"deployment_status": "inactive", "updated_at": now()}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(self._models.update().where(others).values(retired))
+            mine = columns.id == record.id
+            connection.execute(self._models.update().where(mine).values(values))
+
+        detail = {"model": record.name, "version": record.version, "sha256": record.sha256}
+        try:
+            self._audit.note(
+                "model_activated", actor=actor, detail=detail, domain=record.domain, work=work
+            )
+        except sa.exc.IntegrityError as error:
+            raise Conflict(f"Another version of {record.name} was activated just now.") from error
+        self._answering.expire()
 
     def read(self, record: ModelRecord) -> bytes:
         """Return the bytes of the model file, exactly those whose digest was registered.
@@ -219,7 +263,14 @@ class Registry:
             return str(error)
         return None
 
-    def _probe(self, data: bytes) -> ModelReport:
+    def _probe(
+        self,
+        data: bytes,
+        kind: str,
+        *,
+        declared: Declared | None = None,
+        inputs: t.Sequence[TensorSpec] = (),
+    ) -> ModelReport:
         seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
         # Wall time is for machines that are busy with something else.
         limits = ProbeLimits(
@@ -227,36 +278,11 @@ class Registry:
             cpu_seconds=seconds,
             memory_bytes=self._settings.probe_memory_bytes,
         )
-        return probe(data, limits=limits)
-
-    def _make_active(self, connection: t.Any, name: str) -> None:
-        c = self._models.c
-        others = sa.and_(c.model_name == name, c.deployment_status == "active")
-        values = {"deployment_status": "inactive", "updated_at": now()}
-        connection.execute(self._models.update().where(others).values(values))
+        if kind == "onnx":
+            return probe(data, limits=limits)
+        size = declared.image_size if declared else None
+        channels = declared.image_channels if declared else 3
+        return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
-        with self._db.engine.connect() as connection:
-            return [_record(row) for row in connection.execute(query)]
-
-
-def _record(row: t.Any) -> ModelRecord:
-    return ModelRecord(
-        id=row.id,
-        name=row.model_name,
-        version=row.model_version,
-        type=row.model_type,
-        domain=row.domain,
-        task=row.task,
-        status=row.deployment_status,
-        labels=tuple(row.labels or ()),
-        preprocessing=row.preprocessing,
-        report=ModelReport.from_json(row.report),
-        sha256=row.file_sha256,
-        file_path=row.file_path,
-        file_bytes=row.file_bytes,
-        description=row.description,
-        accuracy=row.accuracy,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+        return read_records(self._db, query)

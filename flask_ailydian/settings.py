@@ -10,6 +10,15 @@ import typing as t
 
 PREFIX = "AILYDIAN_"
 
+#: Names of the execution providers, and ONNX Runtime's for them.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+
 
 def option(
     default: t.Any,
@@ -19,9 +28,11 @@ def option(
     high: float | None = None,
     pattern: str | None = None,
     secret: bool = False,
+    choices: t.Collection[str] | None = None,
 ) -> t.Any:
     """Declare one setting with its default, meaning and range."""
-    metadata = {"help": meaning, "low": low, "high": high, "pattern": pattern, "secret": secret}
+    metadata: dict[str, t.Any] = {"help": meaning, "low": low, "high": high}
+    metadata |= {"pattern": pattern, "secret": secret, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -56,7 +67,10 @@ class Settings:
         30.0, "After so long an answer is given up.", low=0.01, high=3600
     )
     threads: int = option(
-        0, "Threads that one model run may use; 0: one per core.", low=0, high=1024
+        0,
+        "Threads that a run may use while it is the only one; 0: one per core.",
+        low=0,
+        high=1024,
     )
     probe_seconds: float = option(
         0.0,
@@ -75,6 +89,84 @@ class Settings:
     )
     trusted_origins: tuple[str, ...] = option(
         (), "Other origins whose pages may send state-changing requests with cookies."
+    )
+    # The engine.
+    slots: int = option(
+        0, "Model runs that go on at once, one thread each; 0: one per core.", low=0, high=1024
+    )
+    queue_size: int = option(
+        128, "Requests that may wait for a slot; the next one is refused.", low=0, high=1_000_000
+    )
+    providers: tuple[str, ...] = option(
+        ("cpu",),
+        "ONNX Runtime's execution providers by preference: "
+        "`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`.",
+        choices=PROVIDERS,
+    )
+    model_memory_bytes: int = option(
+        0,
+        "Memory of all loaded models together; 0: half of what the machine or container has.",
+        low=0,
+        high=2**44,
+    )
+    cache_bytes: int = option(
+        16 * 2**20,
+        "Memory of all cached answers together, for models that cache theirs.",
+        low=0,
+        high=2**40,
+    )
+    max_batch: int = option(32, "Inputs of one `POST /inference/batch`.", low=1, high=10_000)
+    max_batch_bytes: int = option(
+        64 * 2**20, "Largest request body of `POST /inference/batch`.", low=1, high=2**31
+    )
+    # audit: what is recorded, how durably, under which keys, and for how long.
+    audit_failure: str = option(
+        "refuse",
+        "When the database does not take a row: `refuse` the answer, or `spool` the row to a file.",
+        pattern=r"refuse|spool",
+    )
+    audit_timeout_seconds: float = option(
+        5.0, "How long a row may wait to be on disk.", low=0.05, high=600
+    )
+    audit_queue: int = option(
+        4096, "How many rows of one process may wait at once.", low=1, high=2**20
+    )
+    audit_durability: str = option(
+        "refuse",
+        "On a PostgreSQL server without `fsync` or `full_page_writes`: `refuse` or `warn`.",
+        pattern=r"refuse|warn",
+    )
+    audit_result: tuple[str, ...] = option(
+        ("*=full",), "What rows keep of results, as `domain=off`, `=summary` or `=full`."
+    )
+    audit_identity: str = option(
+        "plain",
+        "What `user_id` in the rows holds: the host's id (`plain`) or a random name (`sealed`).",
+        pattern=r"plain|sealed",
+    )
+    purpose: tuple[str, ...] = option(
+        (), "The purpose that rows stand under, as `domain=purpose`; `*` is any other domain."
+    )
+    retention_days: tuple[str, ...] = option(
+        (), "How long rows are kept, as `domain=days`; never under 183, six years for medical."
+    )
+    master_keys: tuple[str, ...] = option(
+        (),
+        "Master keys as `ID:BASE64` of 32 bytes, newest first; none: one is made.",
+        secret=True,
+    )
+    subject_keys_url: str = option(
+        "", "Database URL of the persons' keys; empty: the host's own database.", secret=True
+    )
+    checkpoint_seconds: float = option(
+        1.0, "How often the trail is signed while it grows; 0: never.", low=0, high=86_400
+    )
+    checkpoint_sinks: tuple[str, ...] = option(
+        ("file",),
+        "Where signed checkpoints go: `stdout`, `file`, `file:PATH`, `syslog`, `https://…`.",
+    )
+    spool_rows: int = option(
+        100_000, "How many rows the spool takes before answers are refused.", low=1, high=10**8
     )
     # experiments and metrics
     shadow_queue: int = option(
@@ -137,6 +229,8 @@ def _checked(key: str, value: t.Any, kind: t.Any, field: dataclasses.Field[t.Any
             value, right = os.fspath(value), True
     if not right:
         raise RuntimeError(f"{key} must be {wanted}, not {type(value).__name__}.")
+    if rules["choices"] is not None and not set(value) <= set(rules["choices"]):
+        raise RuntimeError(f"{key} may name {', '.join(rules['choices'])}.")
     low, high = rules["low"], rules["high"]
     if low is not None and not low <= value <= high:
         raise RuntimeError(f"{key} must be between {low} and {high}.")

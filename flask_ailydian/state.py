@@ -11,13 +11,17 @@ from werkzeug.local import LocalProxy
 from .access import Gate
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
+from .audit.privacy import Privacy
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
-from .inference import Given
 from .inference import Inference
 from .lifecycle import Lifecycle
 from .metrics.service import Metrics
+from .prediction import Given
+from .prediction import Patience
+from .prediction import Prediction
 from .registry import Registry
+from .serving import Serving
 from .settings import Settings
 from .tables import Tables
 
@@ -31,10 +35,13 @@ class State:
     tables: Tables
     gate: Gate
     registry: Registry
+    serving: Serving
+    prediction: Prediction
     inference: Inference
     audit: Ledger
     fingerprint: Fingerprint
     lifecycle: Lifecycle
+    privacy: Privacy
     experiments: Experiments
     feedback: Feedback
     metrics: Metrics
@@ -50,10 +57,12 @@ class State:
         user_id: str | None = None,
         top_k: int | None = None,
         explain: bool = False,
+        timeout: float | None = None,
     ) -> dict[str, t.Any]:
         """Answer one input in process, recorded like any other answer.
 
         :param image: An encoded image file (JPEG, PNG, WebP, TIFF, DICOM).
+        :param timeout: Seconds, at most those of the setting.
         :returns: The body of ``POST /inference``.
         """
         given = Given(
@@ -66,7 +75,7 @@ class State:
             top_k=top_k,
             explain=explain,
         )
-        return self.inference.answer(lambda: given)
+        return self.inference.answer(lambda: given, patience=Patience(timeout))
 
 
 def _current() -> State:

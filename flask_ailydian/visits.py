@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as c
 import contextlib
 import dataclasses
 import logging
@@ -12,22 +11,19 @@ import typing as t
 from flask import current_app
 
 from . import signals
-from .engine.sessions import SessionPool
 from .errors import AilydianError
 from .errors import InternalError
 from .experiments.choosing import Choice
 from .experiments.service import Experiments
 from .experiments.shadow import Outcome
 from .experiments.tests import Test
-from .registry import ModelRecord
-from .registry import Registry
+from .prediction import label_of
+from .prediction import Prediction
+from .records import ModelRecord
+from .serving import Serving
 from .settings import Settings
 
 log = logging.getLogger("flask_ailydian")
-
-#: Turns an input into the arrays of a model, and a model's outputs into what is compared.
-Prepare = c.Callable[[t.Any, ModelRecord], dict[str, t.Any]]
-Label = c.Callable[[ModelRecord, dict[str, t.Any]], str | None]
 
 
 @dataclasses.dataclass
@@ -52,18 +48,14 @@ class Visits:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        serving: Serving,
         experiments: Experiments,
-        prepare: Prepare,
-        label: Label,
+        prediction: Prediction,
     ) -> None:
         self._settings = settings
-        self._registry = registry
+        self._serving = serving
         self._experiments = experiments
-        self._prepare = prepare
-        self._label = label
-        # Models that answer in the shadow never take the place of those that answer for good.
-        self._sessions = SessionPool(threads=settings.threads)
+        self._prediction = prediction
 
     @contextlib.contextmanager
     def visit(self, row: dict[str, t.Any]) -> t.Iterator[Visit]:
@@ -82,13 +74,14 @@ class Visits:
     def choose(self, visit: Visit, given: t.Any, row: dict[str, t.Any]) -> ModelRecord:
         """Return the model that answers: the one asked for, or the arm of a running test."""
         visit.given = given
-        if given.model_version is not None:
-            model = self._registry.resolve(given.model_name, given.model_version)
-        else:
+        model = None
+        if given.model_version is None:
             model, visit.choice, visit.served_arm = self._experiments.resolve(
                 given.model_name, user_id=row["user_id"], request_id=row["id"]
             )
             row["ab_test_id"] = visit.choice.test.id if visit.choice else None
+        if model is None or visit.choice is None:
+            model = self._serving.resolve(given.model_name, given.model_version)
         visit.model = model
         return model
 
@@ -122,16 +115,12 @@ class Visits:
         deadline = time.monotonic() + self._settings.timeout_seconds
         try:
             model = self._experiments.model(test, arm)
-            arrays = self._prepare(given, model)
-            fresh = model.sha256 not in self._sessions.loaded()
-            engine = self._sessions.get(model.sha256, lambda: self._registry.read(model))
-            if fresh:
-                # A session's first run is not like the others.
-                engine.run(arrays, deadline=deadline)
-            started = time.perf_counter()
-            outputs = engine.run(arrays, deadline=deadline)
-            seconds = time.perf_counter() - started
-            return Outcome(seconds * 1000, self._label(model, outputs))
+            arrays = self._prediction.prepare(given, model)
+            with self._serving.lease(model, deadline) as engine:
+                started = time.perf_counter()
+                outputs = engine.run(arrays, deadline=deadline)
+                seconds = time.perf_counter() - started
+            return Outcome(seconds * 1000, label_of(model, outputs))
         except AilydianError:
             return Outcome(0.0, failed=True)
 

@@ -60,4 +60,5 @@ def make_host(
 def dispose(app: Flask) -> None:
     """Close every connection of a host."""
     with app.app_context():
+        app.extensions["ailydian"].audit.close()
         app.extensions["sqlalchemy"].engine.dispose()

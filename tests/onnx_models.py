@@ -53,6 +53,67 @@ def classifier(labels: int = 3, size: int = 8, softmax: bool = True, seed: int =
     )
 
 
+def convolutional(
+    size: int = 32,
+    *,
+    shrink: float = 1.0,
+    head: str = "Gemm",
+    pool: str = "GlobalAveragePool",
+    softmax: bool = True,
+    opset: int = OPSET,
+    seed: int = 0,
+) -> bytes:
+    """`input` [batch, 3, size, size] → `probabilities` [batch, 3]: the strongest colour.
+
+    *shrink*: the three channels that matter are this much smaller than the one beside them,
+    so that rounding to 8 bits loses them.
+    """
+    rng = np.random.default_rng(seed)
+    kernels = rng.normal(0, 0.05, (8, 3, 3, 3)).astype(np.float32)
+    for colour in range(3):
+        kernels[colour, colour, 1, 1] += 1.0
+    kernels[:3] *= shrink
+    kernels[7] = 0.2
+    dense = rng.normal(0, 0.1, (8, 3)).astype(np.float32)
+    dense[:3] += 6 * np.eye(3, dtype=np.float32) - 2
+    dense[:3] /= shrink
+    dense[7] = 0
+    weights: dict[str, t.Any] = {"kernels": kernels, "dense": dense}
+    weights |= {"bias": np.array([0.1, 0.0, -0.1], np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["input", "kernels"], ["maps"], pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Relu", ["maps"], ["features"]),
+    ]
+    if pool == "GlobalAveragePool":
+        nodes.append(helper.make_node(pool, ["features"], ["pooled"]))
+    else:
+        nodes.append(helper.make_node("ReduceMean", ["features"], ["pooled"], axes=[2, 3]))
+    last = "scores" if softmax else "logits"
+    if head == "Conv":
+        weights["dense"] = dense.T.reshape(3, 8, 1, 1).copy()
+        nodes.append(helper.make_node("Conv", ["pooled", "dense", "bias"], ["wide"]))
+        nodes.append(helper.make_node("Flatten", ["wide"], [last]))
+    else:
+        nodes.append(helper.make_node("Flatten", ["pooled"], ["flat"]))
+        if head == "Gemm":
+            weights["dense"] = dense.T.copy()
+            node = helper.make_node("Gemm", ["flat", "dense", "bias"], [last], transB=1)
+            nodes.append(node)
+        else:
+            nodes.append(helper.make_node("MatMul", ["flat", "dense"], ["product"]))
+            nodes.append(helper.make_node("Add", ["product", "bias"], [last]))
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=-1))
+    name = "probabilities" if softmax else "logits"
+    return build(
+        nodes,
+        [value("input", ["batch", 3, size, size])],
+        [value(name, ["batch", 3])],
+        weights,
+        opsets={"": opset},
+    )
+
+
 def adder() -> bytes:
     """`a` [n], `b` [n] → `sum` [n]."""
     node = helper.make_node("Add", ["a", "b"], ["sum"])
@@ -105,6 +166,28 @@ def _loop(count: int | None, size: int) -> bytes:
         "Loop", ["count" if count is not None else "", "yes", "input"], ["output"], body=body
     )
     return build([node], [value("input", [size, size])], [value("output", [size, size])], weights)
+
+
+def timed(size: int = 64) -> bytes:
+    """`turns` [1], whole numbers → `output` [size, size]: a run as long as its caller wants."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "x"], ["y"]),
+            helper.make_node("Softmax", ["y"], ["z"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "body",
+        [
+            value("i", [], TensorProto.INT64),
+            value("go", [], TensorProto.BOOL),
+            value("x", [size, size]),
+        ],
+        [value("on", [], TensorProto.BOOL), value("z", [size, size])],
+    )
+    node = helper.make_node("Loop", ["turns", "yes", "start"], ["output"], body=body)
+    weights = {"yes": np.array(True), "start": np.eye(size, dtype=np.float32)}
+    turns = value("turns", [1], TensorProto.INT64)
+    return build([node], [turns], [value("output", [size, size])], weights)
 
 
 def slow(turns: int = 200_000, size: int = 64) -> bytes:

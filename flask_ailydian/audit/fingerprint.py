@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
+
+from .keys import create_once
 
 KEY_FILE = "fingerprint.key"
 
@@ -21,27 +22,43 @@ class Fingerprint:
 
     def __init__(self, key: str, folder: Path) -> None:
         self._key = key.encode() if key else None
+        self._from_file = not key
         self._file = folder / KEY_FILE
 
     def of(self, kind: str, data: bytes) -> str:
         """Return the fingerprint of *data* as 64 hexadecimal digits."""
-        if self._key is None:
-            self._key = self._own_key()
-        return hmac.new(self._key, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()
+        made = hmac.new(self._root(), kind.encode() + b"\0", hashlib.sha256)
+        # Apart, so that a large input is not copied only to be hashed.
+        made.update(data)
+        return made.hexdigest()
 
-    def _own_key(self) -> bytes:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # Of workers that start together one wins, and all read the winner's.
-            os.link(draft, self._file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        return self._file.read_bytes()
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for another purpose; it tells nothing about this one."""
+        return bytes.fromhex(self.of("derived key", purpose.encode()))
+
+    @property
+    def key_id(self) -> str:
+        """Name the key, without telling it."""
+        return "k" + self.of("key id", b"")[:12]
+
+    @property
+    def configured(self) -> bool:
+        """Whether the key comes from the settings and not from a file."""
+        return not self._from_file
+
+    def rotate(self) -> None:
+        """Put a new key in place of the file's; nobody can recompute the fingerprints before.
+
+        :raises RuntimeError: when the key comes from the settings.
+        """
+        if self.configured:
+            raise RuntimeError("The key comes from the settings: change AILYDIAN_HASH_KEY.")
+        self._file.unlink(missing_ok=True)
+        self._key = None
+        self._root()
+
+    def _root(self) -> bytes:
+        if self._key is None:
+            create_once(self._file, secrets.token_urlsafe(32))
+            self._key = self._file.read_bytes()
+        return self._key

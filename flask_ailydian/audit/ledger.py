@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import dataclasses
 import json
 import logging
+import time
 import typing as t
-from datetime import timedelta
 
 import sqlalchemy as sa
-from flask import current_app
 
-from .. import signals
 from ..clock import new_id
-from ..clock import now
 from ..errors import AuditUnavailable
 from ..errors import Conflict
-from ..errors import ValidationFailed
 from ..tables import Tables
+from . import canonical
+from .chain import Event
+from .checkpoints import Checkpoints
+from .claims import Claim
+from .claims import Claims
+from .claims import Reply
+from .delivery import Delivery
+from .delivery import Limits
+from .fingerprint import Fingerprint
+from .inspection import Inspection
+from .keys import KeyUnavailable
+from .policy import Policy
+from .policy import SENSITIVE
+from .rows import Checker
+from .sealing import Sealer
+from .subjects import Subjects
+from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
 
-#: How long an ``Idempotency-Key`` is remembered.
-REMEMBERED = timedelta(days=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """The right to answer one ``Idempotency-Key``."""
-
-    key_hash: str
-    token: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Reply:
-    """A status and the body that went with it."""
-
-    status: int
-    body: str
+Detail = c.Mapping[str, int | str | None]
+Work = c.Callable[[sa.Connection], None]
 
 
 class Ledger:
@@ -46,38 +44,146 @@ class Ledger:
 
     Rows are written on a connection of their own, never in the host's session: what the
     host rolls back stays recorded here, and we never commit what is the host's.
+
+    :param started: What the event says that every chain begins with.
     """
 
-    def __init__(self, db: t.Any, tables: Tables, *, stale_after: float) -> None:
-        self._db = db
-        self._logs: sa.Table = tables.InferenceLog.__table__
-        self._keys: sa.Table = tables.IdempotencyKey.__table__
-        self._stale_after = timedelta(seconds=stale_after)
+    def __init__(
+        self,
+        engine: c.Callable[[], sa.Engine],
+        tables: Tables,
+        subjects: Subjects,
+        fingerprint: Fingerprint,
+        policy: Policy,
+        limits: Limits,
+        started: Detail,
+        checkpoints: Checkpoints,
+        inspection: Inspection,
+    ) -> None:
+        self.engine = engine
+        self.tables = tables
+        self.subjects = subjects
+        self._fingerprint = fingerprint
+        self.policy = policy
+        self.checkpoints = checkpoints
+        self.inspection = inspection
+        self._sealer = Sealer(subjects)
+        self._columns = tables.InferenceLog.__table__.columns.keys()
+        self._log_rows = Checker(tables.InferenceLog.__table__)
+        self._event_rows = Checker(tables.AuditEvent.__table__)
+        self.claims = Claims(
+            self.engine, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
+        )
+        self._delivery = Delivery(
+            self.engine, tables, subjects, self.claims, limits, started, checkpoints
+        )
+
+    # What is recorded
 
     def record(
-        self, row: dict[str, t.Any], claim: Claim | None = None, reply: Reply | None = None
+        self,
+        row: dict[str, t.Any],
+        claim: Claim | None = None,
+        reply: Reply | None = None,
+        *,
+        kind: str = "inference",
     ) -> None:
-        """Commit *row*, and with it the reply that a repeated request will get.
+        """Commit *row* with its event, and with them the reply that a repeated request will get.
 
+        :param row: The columns; beside them ``actor``, who called, and ``domain``, which decides
+            what is kept.
         :raises AuditUnavailable: when it is not certain that the row is on disk.
         """
-        try:
-            with self._db.engine.begin() as connection:
-                connection.execute(self._logs.insert(), row)
-                if claim is not None:
-                    self._settle(connection, claim, reply)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
-            log.error("audit row %s was not written: %s", row["id"], type(error).__name__)
-            signals.audit_failed.send(current_app._get_current_object(), error=error)  # type: ignore[attr-defined]
-            raise AuditUnavailable(retry_after=1, id=row["id"]) from error
 
-    def _settle(self, connection: t.Any, claim: Claim, reply: Reply | None) -> None:
-        mine = sa.and_(self._keys.c.key_hash == claim.key_hash, self._keys.c.claim == claim.token)
-        if reply is None:
-            connection.execute(self._keys.delete().where(mine))
-        else:
-            values = {"status": reply.status, "body": reply.body}
-            connection.execute(self._keys.update().where(mine).values(values))
+        def made() -> Item:
+            domain, user_id = row.get("domain"), row["user_id"]
+            stored, subject = self._sealer.row(row, self.policy, domain)
+            stored = {name: stored.get(name) for name in self._columns}
+            event = self._event(row["id"], kind, domain, row.get("actor") or user_id, user_id)
+            self._log_rows.check(stored)
+            values = [stored[name] for name in canonical.RECORD]
+            event = dataclasses.replace(event, record_hash=canonical.record_hash(values))
+            settle = None if claim is None else (claim, self._sealer.reply(reply, subject))
+            return Item(event, stored, settle)
+
+        self._delivery.write(made, row["id"], claim)
+
+    def note(
+        self,
+        kind: str,
+        *,
+        actor: str | None = None,
+        subject: str | None = None,
+        detail: Detail = {},  # noqa: B006
+        domain: str | None = None,
+        work: Work | None = None,
+        sealed_for_all: bool = False,
+    ) -> str:
+        """Record that something happened; it is on disk when this returns the event's id.
+
+        :param kind: What happened, in at most 32 letters: ``model_activated``, ``egress_intent``.
+        :param actor: The host's id of who did it; kept under a random name.
+        :param subject: The host's id of whom it is about; *detail* is sealed under their key.
+        :param detail: Whole numbers and short texts, no input and no name of a person.
+        :param work: Called with a connection; what it executes there commits together with the
+            event, and what it raises is raised here and nothing is committed.
+        :param sealed_for_all: Seal *detail* under the deployment's key, which no erasure destroys.
+        :raises AuditUnavailable: when it is not certain that the event is on disk.
+        """
+        id = new_id()
+
+        def made() -> Item:
+            return Item(
+                self._event(id, kind, domain, actor, subject, detail, for_all=sealed_for_all),
+                work=work,
+            )
+
+        self._delivery.write(made, id, None)
+        return id
+
+    def input_hash(
+        self, kind: str, data: bytes, *, user_id: str | None, domain: str
+    ) -> tuple[str, str]:
+        """Return the keyed hash of an input, and which key it is under.
+
+        Where the domain is sensitive it is the person's own key, so that after their erasure
+        nobody can tell any more whether a known input was theirs.
+        """
+        if user_id is None or domain not in SENSITIVE:
+            return self._fingerprint.of(kind, data), self._fingerprint.key_id
+        try:
+            return self.subjects.of(user_id).fingerprint(kind, data), "subject"
+        except (sa.exc.SQLAlchemyError, OSError, KeyUnavailable) as error:
+            raise AuditUnavailable(retry_after=1) from error
+
+    def result(self, row: t.Any) -> t.Any:
+        """Return the result of a row of the inference log in the clear.
+
+        ``None`` where none is kept, and after the person's erasure.
+        """
+        return self._sealer.result(row.id, row.result)
+
+    def detail(self, event: t.Any) -> dict[str, t.Any] | None:
+        """Return what an event of the trail says, or ``None`` after the person's erasure."""
+        return self._sealer.detail(event)
+
+    def _event(
+        self,
+        id: str,
+        kind: str,
+        domain: str | None,
+        actor: str | None,
+        subject: str | None,
+        detail: Detail = {},  # noqa: B006
+        *,
+        for_all: bool = False,
+    ) -> Event:
+        event = Event(id, kind, time.time_ns() // 1000, domain)
+        event = self._sealer.event(event, actor, subject, detail, for_all=for_all)
+        self._event_rows.check(event.row())
+        return event
+
+    # Idempotency
 
     def claim(self, key_hash: str, request_hash: str) -> Claim | Reply:
         """Take the right to answer a key, or return the reply it had within the last day.
@@ -85,44 +191,35 @@ class Ledger:
         :raises Conflict: while the first request is still being answered.
         :raises ValidationFailed: when the key came with another request before.
         """
-        claim = Claim(key_hash, new_id())
-        moment = now()
-        values = {"request_hash": request_hash, "claim": claim.token, "created_at": moment}
-        keys = self._keys.c
-        try:
-            with self._db.engine.begin() as connection:
-                expired = keys.created_at < moment - REMEMBERED
-                # A worker that was killed leaves a claim which nobody will settle.
-                stale = sa.and_(keys.status.is_(None), keys.created_at < moment - self._stale_after)
-                gone = self._keys.delete().where(
-                    sa.or_(expired, sa.and_(keys.key_hash == key_hash, stale))
-                )
-                connection.execute(gone)
-                connection.execute(self._keys.insert(), {"key_hash": key_hash, **values})
-            return claim
-        except sa.exc.IntegrityError:
-            pass
-        except (sa.exc.SQLAlchemyError, OSError) as error:
-            raise AuditUnavailable(retry_after=1) from error
-        with self._db.engine.connect() as connection:
-            found = connection.execute(
-                sa.select(keys.request_hash, keys.status, keys.body).where(
-                    keys.key_hash == key_hash
-                )
-            ).first()
-        if found is not None and found.request_hash != request_hash:
-            message = "This key came with another request before; use a new key."
-            raise ValidationFailed(message, fields={"Idempotency-Key": [message]})
-        if found is None or found.status is None:
-            raise Conflict(
-                "The first request with this key is still being answered.", retry_after=1
-            )
-        return Reply(found.status, found.body)
+        found = self.claims.take(key_hash, request_hash)
+        if isinstance(found, Claim):
+            return found
+        reply = self._sealer.opened_reply(found)
+        if reply is None:
+            # The person of that answer was erased, and the answer with them.
+            raise Conflict("This key was used before; its answer is not kept any more.")
+        return reply
 
     def release(self, claim: Claim) -> None:
         """Give up a claim, so that the next request with its key is answered anew."""
-        with self._db.engine.begin() as connection:
-            self._settle(connection, claim, None)
+        self.claims.release(claim)
+
+    def scrub(self) -> None:
+        """Let the database drop what was overwritten, as far as it can be asked to."""
+        with self.engine().connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            elif connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql(f"VACUUM {self.subjects.table.name}")
+
+    def drain(self) -> None:
+        """Sign where the chains stand, before the process goes."""
+        self._delivery.drain()
+
+    def close(self) -> None:
+        """Close this process's connection; a later row opens another."""
+        self._delivery.close()
 
 
 def encode(body: t.Any) -> str:

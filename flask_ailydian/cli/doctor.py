@@ -9,6 +9,10 @@ import sys
 import click
 
 from .. import health
+from ..audit import durability
+from ..audit import guards
+from ..audit.keys import KeyUnavailable
+from ..audit.keys import MasterKeys
 from ..engine.runtime import telemetry_state
 from ..health import Finding
 from ..state import current_ailydian
@@ -75,6 +79,10 @@ def _telemetry() -> Finding:
     )
 
 
+def _engine() -> Finding:
+    return health.engine(current_ailydian.serving, current_ailydian.prediction.executor)
+
+
 def _database() -> Finding:
     return health.database(current_ailydian.db, current_ailydian.tables)
 
@@ -89,6 +97,57 @@ def _inference() -> Finding:
     if not _models().ok:
         return Finding(False, "Not tried: the models come first.")
     return try_one(current_ailydian)
+
+
+def _durability() -> Finding:
+    if not _database().ok:
+        return Finding(False, "Not looked at: the database comes first.")
+    state = current_ailydian
+    with state.db.engine.connect() as connection:
+        why = durability.wrong(connection)
+    if why is None:
+        return Finding(True, "What the database acknowledges is on disk.")
+    return Finding(
+        state.settings.audit_durability == "warn",
+        f"{why} A power cut may take acknowledged rows back.",
+        "Set them on in postgresql.conf, or AILYDIAN_AUDIT_DURABILITY to warn.",
+    )
+
+
+def _keys() -> Finding:
+    keys = current_ailydian.audit.subjects.keys
+    try:
+        ids = keys.ids()
+    except (OSError, RuntimeError, KeyUnavailable) as error:
+        return Finding(
+            False,
+            f"The master keys cannot be read ({type(error).__name__}).",
+            "Set AILYDIAN_MASTER_KEYS, or restore master.keys in the instance folder.",
+        )
+    if not ids:
+        return Finding(False, "There is no master key.", "Set AILYDIAN_MASTER_KEYS.")
+    where = "the key provider"
+    if isinstance(keys, MasterKeys):
+        where = "a file in the instance folder" if keys.from_file else "the settings"
+    return Finding(
+        True,
+        f"Persons' keys are wrapped under {ids[0]}, from {where}; without it nothing that is "
+        "sealed can be read, so keep a copy away from the database's backups.",
+    )
+
+
+def _guard() -> Finding:
+    if not _database().ok:
+        return Finding(False, "Not looked at: the database comes first.")
+    with current_ailydian.db.engine.connect() as connection:
+        if guards.present(connection):
+            return Finding(True, "The database refuses UPDATE and DELETE on the trail.")
+    # Tables that were not made by the migration have none; the chains tell of changes anyway.
+    return Finding(
+        True,
+        "The database does not refuse UPDATE and DELETE on the trail; "
+        "`flask ailydian audit guard install` lets it.",
+    )
 
 
 def _drift() -> Finding:
@@ -111,8 +170,12 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "settings": _settings,
     "model folder": _folder,
     "telemetry": _telemetry,
+    "engine": _engine,
     "database": _database,
     "models": _models,
     "inference": _inference,
+    "durability": _durability,
+    "keys": _keys,
+    "guard": _guard,
     "drift": _drift,
 }

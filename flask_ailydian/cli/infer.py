@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import collections.abc as c
+import contextlib
+import json
 import sys
 import typing as t
 from pathlib import Path
 
 import click
 
-from ..errors import AilydianError
+from ..errors import InvalidInput
+from ..prediction import Given
 from ..state import current_ailydian
 from .group import ailydian
-from .group import print_json
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".dcm"})
+
+#: How every line of results begins.
+START = b'{"file": '
 
 
 @ailydian.command("infer")
@@ -28,7 +34,13 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".dcm"}
 @click.option("--version", help="One version; by default the one that answers.")
 @click.option("--top-k", type=click.IntRange(1), help="How many classes are listed.")
 @click.option("--user-id", help="Whom the answers are about.")
-def infer(model: str, paths: tuple[Path, ...], **options: t.Any) -> None:
+@click.option(
+    "--resume",
+    metavar="RESULTS",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Add the lines to this file, and leave out the images that it has answers for.",
+)
+def infer(model: str, paths: tuple[Path, ...], resume: Path | None, **options: t.Any) -> None:
     """Ask MODEL about images: files or folders; prints one line of JSON for each.
 
     Exits with 1 when an input failed.
@@ -38,15 +50,29 @@ def infer(model: str, paths: tuple[Path, ...], **options: t.Any) -> None:
     files = list(_files(paths))
     if not files:
         raise click.ClickException(f"No image here; known are {', '.join(sorted(SUFFIXES))}.")
+    done = _answered(resume) if resume else set()
+    waiting = [path for path in files if str(path) not in done]
+    readers = (_reader(model, path, options) for path in waiting)
+    answers = current_ailydian.inference.answer_all(readers)
     failed = 0
-    # The bar goes to standard error, so that the lines can be piped.
-    with click.progressbar(
-        files, label="Images", file=sys.stderr, hidden=len(files) == 1
-    ) as progress:
-        for path in progress:
-            line = _ask(model, path, options)
+    with (
+        resume.open("a", encoding="utf-8") if resume else contextlib.nullcontext(sys.stdout) as out,
+        # The bar goes to standard error, so that the lines can be piped.
+        click.progressbar(
+            zip(waiting, answers, strict=True),
+            length=len(waiting),
+            label="Images",
+            file=sys.stderr,
+            hidden=len(files) == 1,
+        ) as progress,
+    ):
+        for path, line in progress:
             failed += not line["success"]
-            print_json({"file": str(path), **line})
+            click.echo(json.dumps({"file": str(path), **line}, ensure_ascii=False), file=out)
+            out.flush()
+    if resume:
+        had = len(files) - len(waiting)
+        click.echo(f"{len(waiting)} answered now, {failed} of them failed; {had} were there.")
     if failed:
         raise SystemExit(1)
 
@@ -60,18 +86,42 @@ def _files(paths: t.Iterable[Path]) -> t.Iterator[Path]:
             yield path
 
 
-def _ask(model: str, path: Path, options: dict[str, t.Any]) -> dict[str, t.Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return {"success": False, "error": "unreadable", "detail": type(error).__name__}
-    try:
-        return current_ailydian.predict(
+def _reader(model: str, path: Path, options: dict[str, t.Any]) -> c.Callable[[], Given]:
+    def read() -> Given:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"The file cannot be read ({type(error).__name__}).") from error
+        return Given(
             model,
             image=data,
             model_version=options["version"],
             top_k=options["top_k"],
             user_id=options["user_id"],
         )
-    except AilydianError as error:
-        return error.body()
+
+    return read
+
+
+def _answered(results: Path) -> set[str]:
+    """Return the files that have an answer; a last line that was cut short is taken away."""
+    if not results.exists():
+        return set()
+    text = results.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    done = set()
+    try:
+        for line in whole.splitlines():
+            found = json.loads(line)
+            if found["success"]:
+                done.add(found["file"])
+        if not START.startswith(text[len(whole) :][: len(START)]):
+            raise ValueError
+    except (ValueError, TypeError, KeyError) as error:
+        raise click.ClickException(
+            f"{results.name} holds something else than results of this command."
+        ) from error
+    if len(whole) < len(text):
+        with results.open("r+b") as file:
+            file.truncate(len(whole))
+    return done

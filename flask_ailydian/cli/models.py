@@ -25,6 +25,28 @@ from .group import print_table
 FILE = click.Path(exists=True, path_type=Path)
 
 
+SERVING = (
+    click.option("--cache-entries", type=int, help="Answers that a process keeps; 0 for none."),
+    click.option("--cache-seconds", type=float, help="How long it keeps them; by default 3600."),
+    click.option("--max-batch", type=int, help="Inputs that may run together; 1: one by one."),
+    click.option("--max-delay-ms", type=float, help="How long the first waits for others."),
+)
+
+
+def serving_options(command: t.Any) -> t.Any:
+    """Add what ``ServingOptions`` takes."""
+    for option in reversed(SERVING):
+        command = option(command)
+    return command
+
+
+def _serving(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Take what was given of ``SERVING`` out of a command's options."""
+    names = ("cache_entries", "cache_seconds", "max_batch", "max_delay_ms")
+    found = {name: options.pop(name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 @ailydian.group("models", cls=Group)
 def models() -> None:
     """Register, list, activate, retire and verify models."""
@@ -43,6 +65,7 @@ def models() -> None:
 @click.option("--description", help="What people should know; simple HTML is kept.")
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
+@serving_options
 @json_option
 def add(
     file: Path,
@@ -56,8 +79,9 @@ def add(
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX file, or an MLflow model folder."""
+    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder."""
     limit = current_ailydian.settings.max_model_bytes
+    serving = _serving(declared)
     record = current_ailydian.registry.register(
         read_source(file, max_bytes=limit),
         name,
@@ -67,6 +91,7 @@ def add(
             size=parse_numbers("size", size, pair=True),
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
+            serving=serving or None,
             **declared,
         ),
         activate=activate,
@@ -113,6 +138,22 @@ def activate(name: str, version: str, as_json: bool) -> None:
     """Let VERSION answer to NAME; the version that did becomes inactive."""
     record = current_ailydian.registry.update(name, version, status="active")
     _show(record, as_json, f"{name} is answered by {version} now.")
+
+
+@models.command("set")
+@click.argument("name")
+@click.argument("version")
+@serving_options
+@click.option("--description", help="What people should know; simple HTML is kept.")
+@click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
+@json_option
+def set_options(name: str, version: str, as_json: bool, **options: t.Any) -> None:
+    """Change how VERSION of NAME is served and described."""
+    serving = _serving(options)
+    if not serving and not any(value is not None for value in options.values()):
+        raise click.UsageError("Say what to set; --help lists it.")
+    record = current_ailydian.registry.update(name, version, serving=serving or None, **options)
+    _show(record, as_json, f"{name} {version} is changed.")
 
 
 @models.command("retire")

@@ -1,11 +1,12 @@
 """The process that tries a model: it ends with a word, a report, or a bang.
 
 It starts with the request on one line of standard input and the model's bytes after it, and
-answers on standard output with ``ok`` and a report, or with one word of ``probe.REFUSALS``.
+answers on standard output with ``ok`` and a report, or with one word of ``child.REFUSALS``.
 """
 
 from __future__ import annotations
 
+import collections.abc as c
 import importlib
 import json
 import math
@@ -16,25 +17,32 @@ import typing as t
 from pathlib import Path
 
 from . import graphs
+from . import heads
+from .expose import with_outputs
 from .graphs import Refused
 
 
 def main() -> t.NoReturn:
     """Answer the one request and leave, without waiting for anybody's threads."""
+    answer({"probe": _probe, "inline": _inline})
+
+
+def answer(modes: dict[str, c.Callable[[bytes, dict[str, t.Any]], bytes]]) -> t.NoReturn:
+    """Answer the request with the function of its mode, under its limits, and leave."""
     out = os.dup(1)
     # What native code prints must not end up in the answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     request = json.loads(sys.stdin.buffer.readline())
     _limit(request)
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(request["bytes"])
     try:
-        answer = b"ok\n" + (_probe if request["mode"] == "probe" else _inline)(data, request)
+        said = b"ok\n" + modes[request["mode"]](data, request)
     except Refused as error:
-        answer = error.word.encode()
+        said = error.word.encode()
     except MemoryError:
-        answer = b"memory"
+        said = b"memory"
     with os.fdopen(out, "wb") as file:
-        file.write(answer)
+        file.write(said)
     os._exit(0)
 
 
@@ -45,7 +53,7 @@ def _limit(request: dict[str, t.Any]) -> None:
     cpu = math.ceil(request["cpu"])
     for name, value in (
         ("RLIMIT_CORE", 0),
-        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_FSIZE", request["file"]),
         ("RLIMIT_CPU", cpu),
         ("RLIMIT_NOFILE", 64),
         ("RLIMIT_AS", request["memory"]),
@@ -70,17 +78,32 @@ def _probe(data: bytes, request: dict[str, t.Any]) -> bytes:
         "metadata": {p.key[:200]: p.value[:200_000] for p in model.metadata_props},
         "ends_in_probabilities": graphs.ends_in_probabilities(model.graph),
     }
+    head = _head(model, data)
     del model
-    report |= _try(data, tuple(request["size"]))
+    report |= _try(data, tuple(request["size"]), head)
     return json.dumps(report).encode()
 
 
-def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
+def _head(model: t.Any, data: bytes) -> dict[str, t.Any] | None:
+    try:
+        return heads.find(model, data)
+    # Whatever is odd about a graph here is no reason to refuse it.
+    except Exception:
+        return None
+
+
+def _try(data: bytes, size: tuple[int, int], head: dict[str, t.Any] | None) -> dict[str, t.Any]:
     runtime = importlib.import_module("flask_ailydian.engine.runtime")
+    runtime.load()
+    before = _resident()
     started = time.perf_counter()
     try:
-        session = runtime.open_session(data, threads=1)
+        # As it will be served, with the map among its outputs.
+        extra = [] if head is None else [head["map"]]
+        session = runtime.open_session(with_outputs(data, extra), threads=1)
     except Exception as error:
+        if head is not None:
+            return _try(data, size, None)
         raise Refused("session") from error
     loaded = time.perf_counter()
     inputs = runtime.specs(session.get_inputs())
@@ -88,19 +111,24 @@ def _try(data: bytes, size: tuple[int, int]) -> dict[str, t.Any]:
         raise Refused("inputs")
     run_ms = None
     try:
-        session.run(None, {spec["name"]: _zeros(spec, size) for spec in inputs})
+        results = session.run(None, {spec["name"]: _zeros(spec, size) for spec in inputs})
         run_ms = (time.perf_counter() - loaded) * 1000
+        if head is not None and not heads.fits(head, results[-1]):
+            return _try(data, size, None)
     except Exception as error:
         # Zeros may be no sensible input where the shape is the caller's choice.
         if not any(_open(spec["shape"]) for spec in inputs):
             raise Refused("run") from error
     return {
         "inputs": inputs,
-        "outputs": runtime.specs(session.get_outputs()),
+        "outputs": runtime.specs(session.get_outputs())[: -len(extra) or None],
         "ran": run_ms is not None,
         "load_ms": (loaded - started) * 1000,
         "run_ms": run_ms,
-        "peak_bytes": _peak(),
+        "peak_bytes": peak_bytes(),
+        "loaded_bytes": max(0, _resident() - before),
+        # A map that no run has shown is not to be relied on.
+        "cam": head if run_ms is not None else None,
     }
 
 
@@ -125,9 +153,23 @@ def _zeros(spec: dict[str, t.Any], size: tuple[int, int]) -> t.Any:
     return numpy.zeros(shape, dtype=spec["dtype"])
 
 
-def _peak() -> int:
+def _resident() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
     if os.name != "posix":
         return 0
+    status = Path("/proc/self/status")
+    if status.exists():
+        # The other figure begins with what the parent held when it started this process.
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     resource = importlib.import_module("resource")
     unit = 1 if sys.platform == "darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -4,54 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import typing as t
 from pathlib import Path
 
-from ..errors import ModelRefused
+from .child import ask
+from .child import ProbeLimits as ProbeLimits
+from .child import REFUSALS as REFUSALS
 from .files import read_model_file
 from .signature import TensorSpec
-
-# The package's own __init__ would bring Flask and the database along: the child gets a bare one.
-START = """\
-import sys, types
-sys.path[:] = {path!r}
-package = types.ModuleType("flask_ailydian")
-package.__path__ = [{package!r}]
-sys.modules["flask_ailydian"] = package
-from flask_ailydian.engine import _probe_child
-_probe_child.main()
-"""
-MAX_REPORT_BYTES = 8 * 2**20
-
-#: Sentences for the words with which the child refuses.
-REFUSALS = {
-    "not_onnx": "The file is not an ONNX model.",
-    "external_data": "The model keeps weights in other files; save it as one file.",
-    "outside_data": "The model needs data outside its folder.",
-    "missing_data": "The model needs a file with weights that is not there.",
-    "custom_operator": "The model uses operators that ONNX Runtime does not have.",
-    "opset": "The model's opset is newer than this ONNX Runtime knows.",
-    "structure": "The model's structure is not valid.",
-    "session": "ONNX Runtime does not take the model.",
-    "inputs": "The model takes something else than tensors.",
-    "run": "The model failed when it was tried.",
-    "too_large": "The model is larger than what is accepted.",
-    "memory": "The model takes more memory than it may.",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class ProbeLimits:
-    """What the process that tries a model may use."""
-
-    wall_seconds: float = 60.0
-    cpu_seconds: float = 60.0
-    memory_bytes: int = 4 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +29,20 @@ class ModelReport:
     load_ms: float
     run_ms: float | None
     peak_bytes: int
+    #: What loading and running the model added; 0 where nobody measured it.
+    loaded_bytes: int = 0
+    #: Where the last map of features and the weights behind it are, for class activation maps.
+    cam: dict[str, t.Any] | None = None
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The inner values of the graph that an engine should be able to return."""
+        return () if self.cam is None else (str(self.cam["map"]),)
+
+    @property
+    def opening(self) -> dict[str, t.Any]:
+        """What :func:`.open.open_engine` has to know besides the file."""
+        return {"expose": self.exposed, "inputs": self.inputs, "outputs": self.outputs}
 
     def to_json(self) -> dict[str, t.Any]:
         """Return the report as JSON holds it."""
@@ -80,7 +54,7 @@ class ModelReport:
     @classmethod
     def from_json(cls, data: t.Mapping[str, t.Any]) -> ModelReport:
         """Read what :meth:`to_json` wrote."""
-        values = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        values = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
         values["inputs"] = tuple(map(TensorSpec.from_json, data["inputs"]))
         values["outputs"] = tuple(map(TensorSpec.from_json, data["outputs"]))
         return cls(**values)
@@ -94,8 +68,41 @@ def probe(
     :param size: Height and width to try where the model leaves them open.
     :raises ModelRefused: with one sentence of ours, whatever the model did.
     """
-    answer = _ask("probe", data, limits or ProbeLimits(), {"size": list(size or (224, 224))})
+    request = {"mode": "probe", "size": list(size or (224, 224))}
+    answer = ask("_probe_child", request, data, limits or ProbeLimits())
     return ModelReport.from_json(json.loads(answer))
+
+
+def probe_torch(
+    data: bytes,
+    kind: str,
+    *,
+    limits: ProbeLimits,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    inputs: t.Sequence[TensorSpec] = (),
+) -> ModelReport:
+    """Check a TorchScript or ``torch.export`` file, load it and run it, all in a child process.
+
+    :param size: Height and width of the images that a TorchScript file takes; it cannot say so.
+    :param inputs: What an earlier probe found, in place of that.
+    :raises ModelRefused: with one sentence of ours, whatever the file did.
+    """
+    request = {
+        "mode": "torch",
+        "kind": kind,
+        "size": list(size or ()),
+        "channels": channels,
+        "inputs": [spec.to_json() for spec in inputs],
+    }
+    # PyTorch itself takes seconds to be imported, and half a gigabyte.
+    roomier = dataclasses.replace(
+        limits,
+        cpu_seconds=limits.cpu_seconds + 20,
+        wall_seconds=limits.wall_seconds + 60,
+        memory_bytes=limits.memory_bytes + 2**31,
+    )
+    return ModelReport.from_json(json.loads(ask("_torch_child", request, data, roomier)))
 
 
 def inline_external_data(path: Path, *, max_bytes: int, limits: ProbeLimits | None = None) -> bytes:
@@ -104,70 +111,5 @@ def inline_external_data(path: Path, *, max_bytes: int, limits: ProbeLimits | No
     :raises ModelRefused: when it needs anything outside its own folder.
     """
     data = read_model_file(path, max_bytes=max_bytes)
-    request = {"folder": str(path.parent), "max_bytes": max_bytes}
-    return _ask("inline", data, limits or ProbeLimits(), request, most=max_bytes)
-
-
-def _ask(
-    mode: str,
-    data: bytes,
-    limits: ProbeLimits,
-    request: dict[str, t.Any],
-    *,
-    most: int = MAX_REPORT_BYTES,
-) -> bytes:
-    """Run the child and return what it answered, or raise what its end means."""
-    request |= {"mode": mode, "memory": limits.memory_bytes, "cpu": limits.cpu_seconds}
-    # Nothing of ours goes along: no secret, no variable that could change what is run.
-    environment = {"ORT_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
-    environment |= {k: v for k, v in os.environ.items() if k in ("SYSTEMROOT", "LD_LIBRARY_PATH")}
-    search = [entry for entry in sys.path if os.path.isabs(entry)]
-    start = START.format(path=search, package=str(Path(__file__).parents[1]))
-    with tempfile.TemporaryDirectory(prefix="ailydian-probe-") as folder:
-        environment["HOME"] = environment["TMPDIR"] = folder
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-c", start],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        head = json.dumps(request).encode() + b"\n"
-        try:
-            answer, _ = child.communicate(head + data, timeout=limits.wall_seconds)
-        except subprocess.TimeoutExpired as error:
-            raise ModelRefused("The model did not finish in time when it was tried.") from error
-        except OSError as error:
-            raise ModelRefused("The model could not be tried.") from error
-        finally:
-            _end(child)
-    if child.returncode != 0:
-        raise ModelRefused(_meaning(child.returncode))
-    verdict, _, rest = answer.partition(b"\n")
-    if verdict == b"ok" and len(rest) <= most:
-        return rest
-    raise ModelRefused(REFUSALS.get(verdict.decode("ascii", "replace"), REFUSALS["structure"]))
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        if os.name == "posix":
-            os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-    child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            stream.close()
-
-
-def _meaning(code: int) -> str:
-    if -code in (getattr(signal, "SIGXCPU", None), signal.SIGKILL if os.name == "posix" else None):
-        return (
-            "The model took longer or more memory than it may; AILYDIAN_PROBE_SECONDS allows more."
-        )
-    if code < 0:
-        return "The model crashed the process that tried it."
-    return "The model took more memory than it may, or broke the process that tried it."
+    request = {"mode": "inline", "folder": str(path.parent), "max_bytes": max_bytes}
+    return ask("_probe_child", request, data, limits or ProbeLimits(), most=max_bytes)

@@ -10,9 +10,13 @@ import importlib
 import os
 import typing as t
 import warnings
+from pathlib import Path
 
 from ..errors import BackendUnavailable
+from ..settings import PROVIDERS
 from . import telemetry
+
+GRAPH_FILE, WEIGHTS_FILE = "graph.onnx", "weights.bin"
 
 #: ONNX Runtime's names of the types of tensors, and NumPy's.
 DTYPES = {
@@ -70,10 +74,21 @@ def telemetry_state() -> str:
     return "off" if os.environ.get(telemetry.SWITCH) == "1" else "on"
 
 
-def open_session(data: bytes, *, threads: int, optimise: bool = True) -> t.Any:
-    """Return an ``InferenceSession`` for a model's bytes; what it raises is ONNX Runtime's own.
+def open_session(
+    source: bytes | str,
+    *,
+    threads: int,
+    optimise: bool = True,
+    providers: t.Sequence[str] = ("cpu",),
+    save_to: Path | None = None,
+) -> t.Any:
+    """Return an ``InferenceSession``; what it raises is ONNX Runtime's own.
 
+    :param source: A model's bytes, or the path of a graph that was saved before.
     :param threads: For one run; 0 lets ONNX Runtime take one per core.
+    :param optimise: Off for a saved graph, which has been optimised already.
+    :param save_to: A folder for the optimised graph and, in a file of their own, its weights.
+    :raises BackendUnavailable: for a provider that this ONNX Runtime does not have.
     """
     runtime = load()
     options = runtime.SessionOptions()
@@ -85,7 +100,34 @@ def open_session(data: bytes, *, threads: int, optimise: bool = True) -> t.Any:
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    if save_to is not None:
+        options.optimized_model_filepath = str(save_to / GRAPH_FILE)
+        prefix = "session.optimized_model_external_initializers_"
+        options.add_session_config_entry(f"{prefix}file_name", WEIGHTS_FILE)
+        options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
+    return runtime.InferenceSession(source, options, providers=_known(providers))
+
+
+def _known(providers: t.Sequence[str]) -> list[str]:
+    available = load().get_available_providers()
+    missing = [name for name in providers if PROVIDERS[name] not in available]
+    if missing:
+        have = ", ".join(name for name, long in PROVIDERS.items() if long in available)
+        raise BackendUnavailable(
+            f"This ONNX Runtime has no execution provider {', '.join(missing)}; it has {have}. "
+            "Install the onnxruntime build that brings it, or change AILYDIAN_PROVIDERS."
+        )
+    # What a provider cannot run falls back to the processor.
+    return list(dict.fromkeys([*(PROVIDERS[name] for name in providers), PROVIDERS["cpu"]]))
+
+
+def provider_state(providers: t.Sequence[str]) -> str | None:
+    """Return what is wrong with the chosen providers in one sentence, or ``None``."""
+    try:
+        _known(providers)
+    except BackendUnavailable as error:
+        return str(error)
+    return None
 
 
 def specs(values: t.Iterable[t.Any]) -> list[dict[str, t.Any]]:

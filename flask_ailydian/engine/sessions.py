@@ -1,170 +1,180 @@
-"""Engines and the sessions behind them, one pool per process."""
+"""The engines of one process: made on first use, under one budget of memory."""
 
 from __future__ import annotations
 
+import collections
 import collections.abc as c
-import os
+import contextlib
+import dataclasses
 import threading
 import time
 import typing as t
-import weakref
-
-import numpy as np
 
 from ..errors import BackendUnavailable
-from ..errors import ModelFailed
-from ..errors import Timeout
-from ..errors import ValidationFailed
-from . import runtime
-from .files import sha256_of
-from .signature import TensorSpec
-from .watchdog import Watchdog
+from ..errors import Overloaded
+from . import memory
+from .forks import restart_in_children
+from .protocol import Engine
 
-Array = np.ndarray[t.Any, np.dtype[t.Any]]
+#: Freed memory is handed back to the system in pieces of this size.
+TRIM_BYTES = 32 * 2**20
 
 
-class Engine(t.Protocol):
-    """Arrays in, arrays out."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def run(self, arrays: dict[str, Array], *, deadline: float | None) -> dict[str, Array]:
-        """Return the outputs by name, before ``time.monotonic()`` passes *deadline*."""
-
-    def close(self) -> None:
-        """Give back what the engine holds."""
-
-
-class OnnxEngine:
-    """An ONNX model in ONNX Runtime.
-
-    :param threads: For one run; 0 for one per core.
-    :raises ModelFailed: when ONNX Runtime does not take the model.
-    """
-
-    def __init__(self, data: bytes, *, threads: int = 0, watchdog: Watchdog | None = None) -> None:
-        self._runtime = runtime.load()
-        self._watchdog = watchdog or Watchdog()
-        try:
-            self._session = runtime.open_session(data, threads=threads)
-        # ONNX Runtime's exceptions have no common base, and their texts hold paths.
-        except Exception as error:
-            raise ModelFailed("The model could not be loaded.") from error
-        self.inputs = tuple(map(TensorSpec.from_json, runtime.specs(self._session.get_inputs())))
-        self.outputs = tuple(map(TensorSpec.from_json, runtime.specs(self._session.get_outputs())))
-
-    def run(self, arrays: dict[str, Array], *, deadline: float | None) -> dict[str, Array]:
-        """Run the model.
-
-        :raises ValidationFailed: when an array does not fit the model's inputs.
-        :raises Timeout: when the deadline passes first; the run is ended.
-        :raises ModelFailed: for everything that goes wrong in ONNX Runtime.
-        """
-        _check(self.inputs, arrays)
-        options = self._runtime.RunOptions()
-        # A run that was ended is announced as an error, which is ours to tell.
-        options.log_severity_level = 4
-        ticket = None
-        if deadline is not None:
-            if deadline <= time.monotonic():
-                raise Timeout()
-            ticket = self._watchdog.watch(deadline, lambda: setattr(options, "terminate", True))
-        try:
-            results = self._session.run(None, arrays, options)
-        except Exception as error:
-            if options.terminate:
-                raise Timeout() from error
-            raise ModelFailed() from error
-        finally:
-            if ticket is not None:
-                self._watchdog.call_off(ticket)
-        return {spec.name: value for spec, value in zip(self.outputs, results, strict=True)}
-
-    def close(self) -> None:
-        """Drop the session; its memory goes back once no run holds it."""
-        self._session = None
-
-
-def _check(specs: t.Iterable[TensorSpec], arrays: dict[str, Array]) -> None:
-    wrong: dict[str, list[str]] = {}
-    for spec in specs:
-        array = arrays.get(spec.name)
-        if array is None:
-            wrong[spec.name] = ["This input is missing."]
-            continue
-        dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
-        fits = len(array.shape) == len(spec.shape) and all(
-            not isinstance(want, int) or want == have
-            for want, have in zip(spec.shape, array.shape, strict=True)
-        )
-        if dtype != spec.dtype or not fits:
-            shape = ", ".join(str(d if d is not None else "any") for d in spec.shape)
-            wrong[spec.name] = [f"The model takes {spec.dtype} of shape [{shape}]."]
-    if wrong:
-        raise ValidationFailed(fields={"inputs": wrong})
+@dataclasses.dataclass
+class _Entry:
+    engine: Engine
+    cost: int
+    users: int = 0
+    dropped: bool = False
 
 
 class SessionPool:
-    """The engines of one process, made on first use.
+    """Lends engines; those that nobody uses make room for others, the longest unused first.
 
     Sessions do not survive a fork, so a child starts with an empty pool.
+
+    :param budget: Bytes that all engines may take together; 0 for half of the memory there is.
     """
 
-    def __init__(self, *, threads: int = 0) -> None:
-        self._threads = threads
-        self._start_anew()
-        _pools.add(self)
+    def __init__(self, *, budget: int = 0) -> None:
+        self.budget = budget or memory.available() // 2
+        self._left_to_the_parent: list[t.Any] = []
+        self._entries: collections.OrderedDict[str, _Entry] = collections.OrderedDict()
+        self.start_anew()
+        restart_in_children(self)
 
-    def _start_anew(self) -> None:
-        self._lock = threading.Lock()
-        self._making: dict[str, threading.Lock] = {}
-        self._engines: dict[str, OnnxEngine] = {}
-        self._watchdog = Watchdog()
+    def start_anew(self) -> None:
+        """Forget every engine."""
+        # What a parent had is leaked on purpose: closing it would wait for its threads.
+        self._left_to_the_parent.append(self._entries)
+        self._changed = threading.Condition(threading.Lock())
+        self._entries = collections.OrderedDict()
+        self._making: dict[str, int] = {}
+        self._freed = 0
 
-    def get(self, digest: str, loader: c.Callable[[], bytes]) -> Engine:
-        """Return the engine of the file with this digest, making it at most once.
+    @contextlib.contextmanager
+    def lease(
+        self, key: str, cost: int, make: c.Callable[[], Engine], *, deadline: float
+    ) -> t.Iterator[Engine]:
+        """Lend the engine with this key for the length of the block, making it at most once.
 
-        :raises BackendUnavailable: when the bytes do not have the digest.
+        :param key: The digest of the model's file.
+        :param cost: Bytes that it takes.
+        :raises BackendUnavailable: when it can never fit into the budget.
+        :raises Overloaded: when no room was made for it before the deadline.
         """
-        engine = self._engines.get(digest)
-        if engine is not None:
-            return engine
-        with self._lock:
-            making = self._making.setdefault(digest, threading.Lock())
-        with making:
-            engine = self._engines.get(digest)
-            if engine is None:
-                data = loader()
-                if sha256_of(data) != digest:
-                    raise BackendUnavailable("The model file has changed since it was registered.")
-                engine = OnnxEngine(data, threads=self._threads, watchdog=self._watchdog)
-                self._engines[digest] = engine
-        return engine
+        entry = self._take(key, cost, deadline) or self._make(key, cost, make)
+        try:
+            yield entry.engine
+        finally:
+            self._give(key, entry)
 
-    def drop(self, digest: str) -> None:
-        """Forget an engine; runs that hold it end as they would."""
-        self._engines.pop(digest, None)
+    def preload(self, key: str, cost: int, make: c.Callable[[], Engine], deadline: float) -> None:
+        """Make an engine without using it."""
+        with self.lease(key, cost, make, deadline=deadline):
+            pass
+
+    def holds(self, key: str) -> bool:
+        """Whether an engine is at hand."""
+        return key in self._entries
 
     def loaded(self) -> list[str]:
-        """Return the digests of the engines at hand."""
-        return list(self._engines)
+        """Return the keys of the engines at hand."""
+        return list(self._entries)
+
+    @property
+    def bytes_used(self) -> int:
+        """What the engines at hand take, as they were said to."""
+        return sum(entry.cost for entry in list(self._entries.values()))
+
+    def drop(self, key: str) -> None:
+        """Forget an engine; those who hold it keep it until they are done."""
+        with self._changed:
+            entry = self._entries.pop(key, None)
+            if entry is None:
+                return
+            entry.dropped = True
+            closing = [] if entry.users else [entry]
+            self._changed.notify_all()
+        self._close(closing)
+
+    def keep_only(self, keys: c.Collection[str]) -> None:
+        """Drop every engine whose key is not in *keys*."""
+        for key in self.loaded():
+            if key not in keys:
+                self.drop(key)
 
     def clear(self) -> None:
-        """Forget every engine."""
-        self._engines.clear()
+        """Drop every engine."""
+        self.keep_only(())
 
+    def _take(self, key: str, cost: int, deadline: float) -> _Entry | None:
+        """Return the engine, or the right to make it as ``None``."""
+        if cost > self.budget:
+            raise BackendUnavailable(
+                f"The model takes about {cost >> 20} MiB, and AILYDIAN_MODEL_MEMORY_BYTES allows "
+                f"{self.budget >> 20} MiB for all of them."
+            )
+        evicted: list[_Entry] = []
+        try:
+            with self._changed:
+                while True:
+                    entry = self._entries.get(key)
+                    if entry is not None:
+                        entry.users += 1
+                        self._entries.move_to_end(key)
+                        return entry
+                    if key not in self._making:
+                        evicted += self._make_room(cost)
+                        if self._used() + cost <= self.budget:
+                            self._making[key] = cost
+                            return None
+                    left = deadline - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left):
+                        raise Overloaded("No memory became free for the model in time.")
+        finally:
+            self._close(evicted)
 
-_pools: weakref.WeakSet[SessionPool] = weakref.WeakSet()
-_left_to_the_parent: list[dict[str, OnnxEngine]] = []
+    def _used(self) -> int:
+        return sum(e.cost for e in self._entries.values()) + sum(self._making.values())
 
+    def _make_room(self, cost: int) -> list[_Entry]:
+        evicted = []
+        for key, entry in list(self._entries.items()):
+            if self._used() + cost <= self.budget:
+                break
+            if not entry.users:
+                evicted.append(self._entries.pop(key))
+        return evicted
 
-def _after_fork() -> None:
-    for pool in _pools:
-        # What the parent had is leaked on purpose: closing it would wait for its threads.
-        _left_to_the_parent.append(pool._engines)
-        pool._start_anew()
+    def _make(self, key: str, cost: int, make: c.Callable[[], Engine]) -> _Entry:
+        engine = None
+        try:
+            engine = make()
+        finally:
+            with self._changed:
+                del self._making[key]
+                if engine is not None:
+                    entry = self._entries[key] = _Entry(engine, cost, users=1)
+                self._changed.notify_all()
+        return entry
 
+    def _give(self, key: str, entry: _Entry) -> None:
+        with self._changed:
+            entry.users -= 1
+            idle = not entry.users
+            closing = [entry] if idle and entry.dropped else []
+            # Only those who wait for room care, and only for an engine that became free.
+            if idle:
+                self._changed.notify_all()
+        self._close(closing)
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    def _close(self, entries: list[_Entry]) -> None:
+        if not entries:
+            return
+        for entry in entries:
+            entry.engine.close()
+            self._freed += entry.cost
+        if self._freed >= TRIM_BYTES:
+            self._freed = 0
+            memory.give_back()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+import numpy as np
+
+Array = np.ndarray[t.Any, np.dtype[t.Any]]
+
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
@@ -25,3 +29,19 @@ class TensorSpec:
     def from_json(cls, data: t.Mapping[str, t.Any]) -> TensorSpec:
         """Read what :meth:`to_json` wrote."""
         return cls(data["name"], data["dtype"], tuple(data["shape"]))
+
+
+def zeros(specs: t.Iterable[TensorSpec], size: t.Iterable[int] = ()) -> dict[str, Array]:
+    """Return one empty input: open dimensions are 1, those of a picture *size*."""
+    arrays = {}
+    for spec in specs:
+        sides = iter(size)
+        shape = [d if isinstance(d, int) else 1 for d in spec.shape]
+        for axis in range(1, len(shape)):
+            if not isinstance(spec.shape[axis], int):
+                shape[axis] = next(sides, 1)
+        if spec.dtype == "string":
+            arrays[spec.name] = np.full(shape, "", dtype=object)
+        else:
+            arrays[spec.name] = np.zeros(shape, dtype=spec.dtype)
+    return arrays

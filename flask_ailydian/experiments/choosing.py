@@ -10,7 +10,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..errors import ModelNotFound
-from ..registry import ModelRecord
+from ..records import ModelRecord
 from ..registry import Registry
 from . import arms
 from .assignment import assign

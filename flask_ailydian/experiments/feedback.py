@@ -7,7 +7,7 @@ import typing as t
 
 import sqlalchemy as sa
 
-from ..audit.ledger import Claim
+from ..audit.claims import Claim
 from ..audit.ledger import encode
 from ..clock import now
 from ..errors import NotFound

@@ -74,6 +74,7 @@ def _decode(
         orientation = _orientation(image) if apply_orientation else 1
         picture = to_rgb(image)
     if orientation in range(2, 9):
+        picture = picture.copy()
         exif = Image.Exif()
         exif[0x0112] = orientation
         picture.info["exif"] = exif.tobytes()
@@ -102,7 +103,7 @@ def _shrink_while_decoding(image: Image.Image, draft: tuple[int, int]) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return *image* as 8-bit RGB, by a rule for each mode.
+    """Return *image* as 8-bit RGB, by a rule for each mode; itself when it is that already.
 
     Pillow's own ``convert("RGB")`` clips 16-bit grey at 255, which turns an X-ray white.
 
@@ -114,7 +115,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if mode == "F":
         raise InvalidImage("Floating-point images have no range of brightness to go by.")
     if mode in ("P", "1", "L", "RGB") and "transparency" not in image.info:
-        return image.convert("RGB") if mode != "RGB" else image.copy()
+        return image.convert("RGB") if mode != "RGB" else image
     if mode in ("P", "PA", "LA", "La", "RGBA", "RGBa", "L", "RGB", "1"):
         straight = image if mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", straight.size, (255, 255, 255))

@@ -16,6 +16,7 @@ from .. import errors
 from ..state import current_ailydian
 from . import http
 from . import openapi
+from .views import audit
 from .views import experiments
 from .views import feedback
 from .views import health
@@ -23,6 +24,7 @@ from .views import inference
 from .views import metrics
 from .views import models
 from .views import pages
+from .views import privacy
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -46,6 +48,9 @@ def _document() -> dict[str, t.Any]:
 
 ROUTES = (
     Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
+    Route(
+        "POST", "/inference/batch", "infer_batch", inference.infer_batch, "inference", body="batch"
+    ),
     Route("GET", "/models", "models", models.list_models, "models"),
     Route("POST", "/models", "upload_model", models.upload, "models", body="upload"),
     Route("GET", "/models/<name>", "model_versions", models.list_versions, "models"),
@@ -57,6 +62,10 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
+    Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
+    Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
+    Route("GET", "/privacy/users/<user_id>/export", "export_user", privacy.export, "privacy"),
+    Route("DELETE", "/privacy/users/<user_id>", "erase_user", privacy.erase, "privacy"),
     Route("GET", "/ab-tests", "ab_tests", experiments.list_tests, "experiments"),
     Route("POST", "/ab-tests", "create_ab_test", experiments.create_test, "experiments"),
     Route("GET", "/ab-tests/<name>", "ab_test", experiments.show_test, "experiments"),

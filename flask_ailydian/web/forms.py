@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import collections.abc as c
+import functools
 import typing as t
 
 from flask import request
 
 from .. import errors
-from ..inference import Given
 from ..inputs import encoding
 from ..inputs import strict_json
 from ..inputs.images import MEDIA_TYPES
+from ..prediction import Given
 from ..state import current_ailydian
 from . import http
+from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
 
@@ -43,14 +46,43 @@ def body_limit() -> tuple[int, type[errors.AilydianError]]:
     return settings.body_limit, errors.BodyTooLarge
 
 
+def read_batch(body: bytes) -> t.Sequence[c.Callable[[], Given]]:
+    """Return a reader for each input that the current request's *body* holds.
+
+    An input that cannot be read is found out by its own reader: it fails no other.
+    """
+    if http.is_json():
+        data: dict[str, t.Any] = http.load(BatchRequest(), strict_json.loads(body))
+        items = data.pop("items")
+        readers = [functools.partial(_given, data | item) for item in items]
+    elif http.media_type() == "multipart/form-data":
+        fields, files = http.read_multipart(body, parts=_most() + http.MAX_PARTS)
+        if unknown := [name for name in files if name != "image"]:
+            raise errors.ValidationFailed(fields={name: ["Unknown file."] for name in unknown})
+        data = http.load(InferenceFields(), fields.to_dict())
+        readers = [functools.partial(Given, **data, image=i) for i in files.getlist("image")]
+    else:
+        raise errors.UnsupportedMediaType("Send application/json or multipart/form-data.")
+    if not 1 <= len(readers) <= _most():
+        message = f"Between 1 and {_most()} inputs."
+        raise errors.ValidationFailed(fields={"items": [message]})
+    return readers
+
+
+def _most() -> int:
+    return current_ailydian.settings.max_batch
+
+
 def _from_json(body: bytes) -> Given:
-    data: dict[str, t.Any] = http.load(InferenceRequest(), strict_json.loads(body))
-    image = data.pop("image", None)
-    if image is None:
+    return _given(http.load(InferenceRequest(), strict_json.loads(body)))
+
+
+def _given(data: dict[str, t.Any]) -> Given:
+    if data.get("image") is None:
         return Given(**data)
     limit = current_ailydian.settings.max_image_bytes
-    decoded, media_type = encoding.decode_base64(image, max_bytes=limit)
-    return Given(**data, image=decoded, media_type=media_type)
+    decoded, media_type = encoding.decode_base64(data["image"], max_bytes=limit)
+    return Given(**data | {"image": decoded}, media_type=media_type)
 
 
 def _from_multipart(body: bytes) -> Given:

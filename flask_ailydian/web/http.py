@@ -113,13 +113,28 @@ def needs(action: Action) -> c.Callable[[View], View]:
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            g.ailydian_actor = current_ailydian.gate.check(action)
+            try:
+                g.ailydian_actor = current_ailydian.gate.check(action)
+            except (errors.Unauthenticated, errors.Forbidden) as refusal:
+                _note_refusal(action, refusal)
+                raise
             return view(*args, **kwargs)
 
         wrapped.needs = action  # type: ignore[attr-defined]
         return t.cast(View, wrapped)
 
     return decorate
+
+
+def _note_refusal(action: Action, refusal: errors.AilydianError) -> None:
+    """Put refused access on record; the refusal stands also where that fails."""
+    detail = {"action": action, "endpoint": request.endpoint, "status": refusal.status}
+    try:
+        current_ailydian.audit.note(
+            "access_refused", actor=current_ailydian.gate.caller(), detail=detail
+        )
+    except errors.AuditUnavailable:
+        log.error("a refused access to %s is not on record", request.endpoint)
 
 
 def load(schema: ma.Schema, data: t.Any) -> t.Any:
@@ -183,7 +198,9 @@ def _in_memory(*_: t.Any, **__: t.Any) -> t.IO[bytes]:
     return io.BytesIO()
 
 
-def read_multipart(data: bytes) -> tuple[MultiDict[str, str], MultiDict[str, bytes]]:
+def read_multipart(
+    data: bytes, *, parts: int = MAX_PARTS
+) -> tuple[MultiDict[str, str], MultiDict[str, bytes]]:
     """Parse a multipart body into fields and files, in memory: nothing is spooled to disk."""
     boundary = parse_options_header(request.content_type)[1].get("boundary", "")
     if not boundary:
@@ -191,7 +208,7 @@ def read_multipart(data: bytes) -> tuple[MultiDict[str, str], MultiDict[str, byt
     parser = MultiPartParser(
         stream_factory=_in_memory,
         max_form_memory_size=MAX_FIELD_BYTES,
-        max_form_parts=MAX_PARTS,
+        max_form_parts=parts,
     )
     try:
         form, files = parser.parse(io.BytesIO(data), boundary.encode("latin-1"), len(data))

@@ -11,8 +11,10 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from ..version import __version__
+from .connection import HEADER
 from .forms import RAW_TYPES
 from .schemas.common import Problem
+from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
 from .schemas.models import ModelUpload
@@ -84,6 +86,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     if route.body == "inference":
         operation["requestBody"] = _inference_body()
         parameters += _inference_parameters()
+    elif route.body == "batch":
+        operation["requestBody"] = _batch_body()
+        parameters.append(_patience())
     elif route.body == "upload":
         operation["requestBody"] = _upload_body()
     accepted = getattr(view, "accepts", None)
@@ -134,6 +139,29 @@ def _inference_body() -> dict[str, t.Any]:
     return {"required": True, "content": content}
 
 
+def _batch_body() -> dict[str, t.Any]:
+    images = {"type": "array", "items": BINARY}
+    form = {
+        "type": "object",
+        "required": ["model_name", "image"],
+        "properties": {"model_name": {"type": "string"}, "image": images},
+    }
+    content = {
+        "application/json": {"schema": BatchRequest},
+        "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _patience() -> dict[str, t.Any]:
+    return {
+        "name": HEADER,
+        "in": "header",
+        "description": "After so long the caller wants no answer any more.",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+    }
+
+
 def _inference_parameters() -> list[dict[str, t.Any]]:
     key = {
         "name": "Idempotency-Key",
@@ -150,7 +178,7 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
         }
         for name, field in InferenceFields().fields.items()
     ]
-    return [key, *described]
+    return [key, _patience(), *described]
 
 
 def _upload_body() -> dict[str, t.Any]:

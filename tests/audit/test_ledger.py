@@ -15,8 +15,8 @@ from pictures import data_uri
 from pictures import encoded
 
 from flask_ailydian import signals
+from flask_ailydian.audit.claims import Claim
 from flask_ailydian.audit.fingerprint import Fingerprint
-from flask_ailydian.audit.ledger import Claim
 from flask_ailydian.errors import Conflict
 from flask_ailydian.errors import ValidationFailed
 
@@ -92,6 +92,7 @@ def test_requests_that_race_with_one_key_leave_one_row(app: Flask) -> None:
 
 def test_a_server_s_failure_is_not_remembered(app: Flask, client: FlaskClient) -> None:
     (file,) = app.extensions["ailydian"].registry.folder.iterdir()
+    app.extensions["ailydian"].serving.pool.clear()
     whole = file.read_bytes()
     file.write_bytes(b"broken")
     headers = {"Idempotency-Key": "k"}

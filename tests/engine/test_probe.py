@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from flask_ailydian.engine.child import ask
 from flask_ailydian.engine.probe import inline_external_data
 from flask_ailydian.engine.probe import ModelReport
 from flask_ailydian.engine.probe import probe
@@ -107,6 +109,17 @@ def test_weights_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
     path.write_bytes(onnx_models.external_data(location))
     with pytest.raises(ModelRefused, match="outside its folder"):
         inline_external_data(path, max_bytes=10**6)
+
+
+def test_an_answer_beyond_its_limit_is_a_refusal_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_models.classifier(size=256))
+    data, request = path.read_bytes(), {"mode": "inline", "folder": str(tmp_path)}
+    started = time.monotonic()
+    with pytest.raises(ModelRefused, match="larger than"):
+        request |= {"max_bytes": 10**9}
+        ask("_probe_child", request, data, LIMITS, most=1000)
+    assert time.monotonic() - started < LIMITS.wall_seconds / 2
 
 
 def test_every_refusal_is_one_sentence() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -11,11 +10,8 @@ import numpy as np
 import onnx_models
 import pytest
 
-from flask_ailydian.engine.files import sha256_of
+from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.engine.postprocess import probabilities
-from flask_ailydian.engine.sessions import OnnxEngine
-from flask_ailydian.engine.sessions import SessionPool
-from flask_ailydian.errors import BackendUnavailable
 from flask_ailydian.errors import ModelFailed
 from flask_ailydian.errors import Timeout
 from flask_ailydian.errors import ValidationFailed
@@ -66,50 +62,24 @@ def test_a_session_that_cannot_be_made_says_nothing_of_why() -> None:
     assert str(caught.value) == "The model could not be loaded."
 
 
-def test_concurrent_first_calls_make_one_engine() -> None:
-    pool, loads, engines = SessionPool(threads=1), [], []
-    barrier = threading.Barrier(8)
-
-    def load() -> bytes:
-        loads.append(1)
-        time.sleep(0.05)
-        return CLASSIFIER
-
-    def first() -> None:
-        barrier.wait()
-        engines.append(pool.get(sha256_of(CLASSIFIER), load))
-
-    threads = [threading.Thread(target=first) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(loads), len(set(map(id, engines)))) == (1, 1)
-    pool.drop(sha256_of(CLASSIFIER))
-    assert pool.loaded() == []
-
-
-def test_bytes_with_another_digest_are_refused() -> None:
-    with pytest.raises(BackendUnavailable):
-        SessionPool().get("0" * 64, lambda: CLASSIFIER)
-
-
 FORKED = """
 import os, sys, threading, numpy as np
 sys.path.insert(0, {tests!r})
 import flask_ailydian, onnx_models
-from flask_ailydian.engine.files import sha256_of
+import time
+from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.engine.sessions import SessionPool
 data = onnx_models.classifier(labels=3, size=8)
-pool = SessionPool(threads=2)
+pool = SessionPool()
 def use():
-    engine = pool.get(sha256_of(data), lambda: data)
-    engine.run({{"input": np.zeros((1, 3, 8, 8), np.float32)}}, deadline=None)
+    later = time.monotonic() + 20
+    with pool.lease("key", 1, lambda: OnnxEngine(data, threads=2), deadline=later) as engine:
+        engine.run({{"input": np.zeros((1, 3, 8, 8), np.float32)}}, deadline=later)
 {before}
 pid = os.fork()
 if pid == 0:
     use()
-    assert pool.loaded() == [sha256_of(data)]
+    assert pool.loaded() == ["key"]
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 """
@@ -141,7 +111,7 @@ import os, sys
 os.environ.pop("ORT_DISABLE_TELEMETRY", None)
 import flask_ailydian
 assert "onnxruntime" not in sys.modules
-from flask_ailydian.engine.sessions import OnnxEngine
+from flask_ailydian.engine.onnx_engine import OnnxEngine
 sys.path.insert(0, {tests!r})
 import onnx_models
 OnnxEngine(onnx_models.classifier())

@@ -36,6 +36,7 @@ def make_example(
     yield make
     for app in made:
         with app.app_context():
+            app.extensions["ailydian"].audit.close()
             app.extensions["sqlalchemy"].engine.dispose()
 
 
@@ -138,6 +139,7 @@ def test_the_migrations_go_up_and_down(
         doctor = runner.invoke(args=["ailydian", "doctor"])
         assert doctor.exit_code == 0, doctor.output
         with app.app_context():
+            app.extensions["ailydian"].audit.close()
             app.extensions["sqlalchemy"].engine.dispose()
 
 

@@ -120,7 +120,7 @@ def test_drafted_jpegs_stay_close_to_the_reference(size: tuple[int, int]) -> Non
 
 
 def test_real_photographs_keep_their_probabilities(data: Path) -> None:
-    from flask_ailydian.engine.sessions import OnnxEngine
+    from flask_ailydian.engine.onnx_engine import OnnxEngine
 
     engine = OnnxEngine((data / "models" / "mobilenet_v2_1.0_224.onnx").read_bytes())
     recipe = ImagePreprocessing(mean=(128 / 255,) * 3, std=(128 / 255,) * 3)

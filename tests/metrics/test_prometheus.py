@@ -40,7 +40,7 @@ def test_requests_are_counted_by_outcome(app: Flask, client: FlaskClient) -> Non
     client.post(f"{URL}/inference", json={**BODY, "image": data_uri(b"nothing")})
     client.post(f"{URL}/inference", json={**BODY, "model_name": "somebody-s-text"})
     (file,) = app.extensions["ailydian"].registry.folder.iterdir()
-    app.extensions["ailydian"].inference._sessions.clear()
+    app.extensions["ailydian"].serving.pool.clear()
     file.write_bytes(b"broken")
     client.post(f"{URL}/inference", json=BODY)
     found = samples(client)

@@ -91,6 +91,7 @@ def test_a_changed_file_is_refused(registry: t.Any) -> None:
 
 def test_a_changed_file_answers_503_without_its_path(app: Flask, client: FlaskClient) -> None:
     (file,) = app.extensions["ailydian"].registry.folder.iterdir()
+    app.extensions["ailydian"].serving.pool.clear()
     file.chmod(0o600)
     file.write_bytes(b"else")
     response = client.post(

@@ -16,7 +16,7 @@ def test_alive_needs_neither_database_nor_model(make_app: t.Callable[..., Flask]
 def test_ready_when_everything_is_there(client: FlaskClient) -> None:
     response = client.get(f"{URL}/ready")
     assert (response.status_code, response.json["status"]) == (200, "ready")
-    assert set(response.json["checks"]) == {"database", "models", "process"}
+    assert set(response.json["checks"]) == {"database", "models", "engine", "process"}
 
 
 def test_no_model_is_not_ready(make_app: t.Callable[..., Flask]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from . import step_0001
+from . import step_0002
+from . import step_0003
 from . import step_0005
 
-STEPS = (step_0001, step_0005)
+STEPS = (step_0001, step_0002, step_0003, step_0005)
 LATEST = len(STEPS)
 
 

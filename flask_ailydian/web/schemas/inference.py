@@ -43,6 +43,27 @@ class InferenceRequest(InferenceFields):
     )
 
 
+class BatchItem(ma.Schema):
+    """One input of a batch."""
+
+    image = fields.String(metadata=described("The image file, as base64 or as a data URI."))
+    text = fields.String(metadata=described("For models that take text."))
+    inputs = fields.Dict(
+        keys=fields.String(), metadata=described("For models without declared pre-processing.")
+    )
+    user_id = Opaque(metadata=described("Whom this answer is about; instead of the batch's."))
+
+
+class BatchRequest(InferenceFields):
+    """Many inputs for one model."""
+
+    items = fields.List(
+        fields.Nested(BatchItem),
+        required=True,
+        metadata=described("The inputs; as many as `AILYDIAN_MAX_BATCH` allows."),
+    )
+
+
 class Chance(ma.Schema):
     """A class's probability."""
 
@@ -71,12 +92,15 @@ class Performance(ma.Schema):
 class Explanation(ma.Schema):
     """Which parts of an image speak for its class."""
 
-    method = fields.String(required=True, metadata=described("`occlusion`."))
+    method = fields.String(required=True, metadata=described("`cam` or `occlusion`."))
     class_ = fields.String(required=True, data_key="class")
     grid = fields.List(
         fields.List(fields.Float()),
         required=True,
-        metadata=described("From top to bottom: by how much covering the part lowers the class."),
+        metadata=described(
+            "From top to bottom. `cam`: what each place adds to the score of the class; "
+            "`occlusion`: by how much covering the part lowers its probability."
+        ),
     )
 
 
@@ -96,6 +120,7 @@ class InferenceResponse(ma.Schema):
     success = fields.Boolean(required=True)
     id = fields.String(required=True, metadata=described("The id of the audit row."))
     model = fields.Nested(Answering, required=True)
+    cached = fields.Boolean(metadata=described("Present when an earlier run's answer is given."))
     prediction = fields.String(metadata=described("The most probable class."))
     confidence = fields.String(metadata=described("Its probability in per cent."))
     probabilities = fields.Dict(
@@ -107,3 +132,16 @@ class InferenceResponse(ma.Schema):
     ab_test = fields.Nested(MetTest)
     outputs = fields.Dict(metadata=described("The outputs of a model without classes."))
     performance = fields.Nested(Performance, required=True)
+
+
+class BatchResponse(ma.Schema):
+    """The answers to many inputs, in their order."""
+
+    success = fields.Boolean(required=True, metadata=described("Whether the batch was worked on."))
+    succeeded = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    results = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata=described("For each input what `POST /inference` answers, or its error's body."),
+    )

@@ -8,9 +8,9 @@ import marshmallow as ma
 from marshmallow import fields
 from marshmallow import validate
 
+from ...records import ModelRecord
 from ...registration import DOMAINS
 from ...registration import TASKS
-from ...registry import ModelRecord
 from ...registry import STATUSES
 from .common import described
 from .common import NAME
@@ -42,8 +42,13 @@ class Model(ma.Schema):
     opset = fields.Integer(required=True)
     description = fields.String(allow_none=True, metadata=described("Harmless HTML."))
     accuracy = fields.Float(allow_none=True)
+    serving = fields.Dict(required=True, metadata=described("How it is cached and batched."))
     created_at = fields.String(required=True)
     updated_at = fields.String(required=True)
+    proof = fields.Dict(
+        allow_none=True,
+        metadata=described("How an optimised variant compares with the version it was made from."),
+    )
 
 
 class ModelAnswer(ma.Schema):
@@ -60,18 +65,32 @@ class ModelList(ma.Schema):
     models = fields.List(fields.Nested(Model), required=True)
 
 
+class Served(ma.Schema):
+    """How a version is served."""
+
+    cache_entries = fields.Integer(
+        strict=True, metadata=described("Answers a process keeps; 0 for none.")
+    )
+    cache_seconds = fields.Float(metadata=described("How long it keeps them."))
+    max_batch = fields.Integer(
+        strict=True, metadata=described("Inputs that may run together; 1: one by one.")
+    )
+    max_delay_ms = fields.Float(metadata=described("How long the first waits for others."))
+
+
 class ModelPatch(ma.Schema):
     """What may change in a version."""
 
     deployment_status = fields.String(validate=validate.OneOf(STATUSES))
     description = fields.String(validate=validate.Length(max=20_000))
     accuracy = fields.Float(validate=validate.Range(0, 1))
+    serving = fields.Nested(Served)
 
     @ma.validates_schema
     def something(self, data: dict[str, t.Any], **_: t.Any) -> None:
         """An empty change is a mistake."""
         if not data:
-            raise ma.ValidationError("Give deployment_status, description or accuracy.")
+            raise ma.ValidationError("Give deployment_status, description, accuracy or serving.")
 
 
 class ModelUpload(ma.Schema):
@@ -109,6 +128,8 @@ def dump(record: ModelRecord) -> dict[str, t.Any]:
         "opset": record.report.opset,
         "description": record.description,
         "accuracy": record.accuracy,
+        "serving": record.serving.to_json(),
+        "proof": record.proof,
         "created_at": record.created_at.isoformat() + "Z",
         "updated_at": record.updated_at.isoformat() + "Z",
     }

@@ -9,7 +9,7 @@ from flask import request
 from flask import Response
 
 from ... import errors
-from ...audit.ledger import Reply
+from ...audit.claims import Reply
 from ...inputs import strict_json
 from ...state import current_ailydian
 from .. import http

@@ -30,6 +30,8 @@ def ready() -> Response:
         checks["models"] = health.models(state.registry)
     else:
         checks["models"] = health.Finding(False, "Not looked at: the database comes first.")
+    if checks["models"].ok:
+        checks["engine"] = health.warm(state.serving)
     checks["process"] = health.Finding(
         not state.lifecycle.draining, "Draining." if state.lifecycle.draining else "Serving."
     )

@@ -9,14 +9,16 @@ from flask import request
 from flask import Response
 
 from ... import errors
-from ...audit.ledger import Claim
-from ...audit.ledger import Reply
+from ...audit.claims import Claim
+from ...audit.claims import Reply
 from ...state import current_ailydian
+from .. import connection
 from .. import forms
 from ..http import answer
 from ..http import needs
 from ..http import read_body
 from ..http import returns
+from ..schemas.inference import BatchResponse
 from ..schemas.inference import InferenceResponse
 
 
@@ -25,16 +27,36 @@ from ..schemas.inference import InferenceResponse
 def infer() -> dict[str, t.Any] | Response:
     """Predict one input."""
     actor = g.ailydian_actor
+    patience = connection.patience()
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return current_ailydian.inference.answer(
-            lambda: forms.read(read_body(*forms.body_limit())), actor=actor
+            lambda: forms.read(read_body(*forms.body_limit())), actor=actor, patience=patience
         )
     body = read_body(*forms.body_limit())
     claim = claim_key(key, actor, body)
     if isinstance(claim, Reply):
         return replay(claim)
-    return current_ailydian.inference.answer(lambda: forms.read(body), actor=actor, claim=claim)
+    return current_ailydian.inference.answer(
+        lambda: forms.read(body), actor=actor, claim=claim, patience=patience
+    )
+
+
+@needs("infer")
+@returns(BatchResponse(), fails=(400, 413, 415, 422, 503))
+def infer_batch() -> dict[str, t.Any]:
+    """Predict many inputs, each with its own result or error."""
+    actor, patience = g.ailydian_actor, connection.patience()
+    readers = forms.read_batch(read_body(current_ailydian.settings.max_batch_bytes))
+    answers = current_ailydian.inference.answer_all(readers, actor=actor, patience=patience)
+    results = list(answers)
+    succeeded = sum(result["success"] for result in results)
+    return {
+        "success": True,
+        "succeeded": succeeded,
+        "failed": len(results) - succeeded,
+        "results": results,
+    }
 
 
 def claim_key(key: str, actor: str | None, body: bytes) -> Claim | Reply:

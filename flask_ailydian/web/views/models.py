@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
+from flask import g
+
 from ... import errors
 from ...inputs import strict_json
 from ...registration import Declared
@@ -71,6 +73,7 @@ def upload() -> dict[str, t.Any]:
         given["model_version"],
         declared,
         activate=given["activate"],
+        actor=g.ailydian_actor,
     )
     return {"success": True, "model": dump(record)}
 
@@ -86,13 +89,15 @@ def _recipe(text: str) -> dict[str, t.Any]:
 @accepts(ModelPatch())
 @returns(ModelAnswer(), fails=(400, 401, 403, 404, 409, 422))
 def change(given: dict[str, t.Any], name: str, version: str) -> dict[str, t.Any]:
-    """Set the status or the text of a version."""
+    """Set the status, the text or the serving of a version."""
     record = current_ailydian.registry.update(
         name,
         version,
         status=given.get("deployment_status"),
         description=given.get("description"),
         accuracy=given.get("accuracy"),
+        serving=given.get("serving"),
+        actor=g.ailydian_actor,
     )
     return {"success": True, "model": dump(record)}
 
@@ -101,5 +106,7 @@ def change(given: dict[str, t.Any], name: str, version: str) -> dict[str, t.Any]
 @returns(ModelAnswer(), fails=(401, 403, 404))
 def retire(name: str, version: str) -> dict[str, t.Any]:
     """Take a version out of service; its row and file stay, for the answers it gave."""
-    record = current_ailydian.registry.update(name, version, status="inactive")
+    record = current_ailydian.registry.update(
+        name, version, status="inactive", actor=g.ailydian_actor
+    )
     return {"success": True, "model": dump(record)}

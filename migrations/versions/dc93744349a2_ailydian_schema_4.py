@@ -1,15 +1,15 @@
-"""ailydian schema 2
+"""ailydian schema 4
 
-Revision ID: 1cffb824d10c
+Revision ID: dc93744349a2
 Revises: 0003_demo
-Create Date: 2026-11-25 00:55:11.770326
+Create Date: 2026-11-25 01:43:53.612638
 """
 
 from alembic import op
 
-ailydian_schema = 2
+ailydian_schema = 4
 
-revision = "1cffb824d10c"
+revision = "dc93744349a2"
 down_revision = "0003_demo"
 branch_labels = None
 depends_on = None
@@ -18,10 +18,10 @@ depends_on = None
 def upgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 1, 2)
+    steps.run(op, 1, 4)
 
 
 def downgrade():
     from flask_ailydian.tables import steps
 
-    steps.run(op, 2, 1)
+    steps.run(op, 4, 1)

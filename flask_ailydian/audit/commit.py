@@ -1,0 +1,209 @@
+"""Writes a batch in one transaction, and knows what it may say afterwards."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import itertools
+import logging
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from ..tables import Tables
+from .chain import Chain
+from .chain import Event
+from .line import Line
+from .statements import Insert
+from .writer import Item
+
+log = logging.getLogger("flask_ailydian.audit")
+
+#: Errors that one row's content can cause.
+DATA = (
+    sa.exc.DataError,
+    sa.exc.IntegrityError,
+    sa.exc.InterfaceError,
+    ValueError,
+    OverflowError,
+)
+
+
+class SubjectGone(Exception):
+    """The person was erased while the row was on its way."""
+
+
+class WorkFailed(Exception):
+    """What was to be committed together with an event went wrong by itself."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+class Unclear(Exception):
+    """The transaction may be on disk and may not be."""
+
+
+class Committer:
+    """Links events into this process's chain and commits them.
+
+    Used by one thread at a time: the writer sees to that.
+
+    :param opening: Returns the event that every chain begins with.
+    :param alive: Returns which of the references are not erased, asked on the connection.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        tables: Tables,
+        opening: c.Callable[[], Event],
+        alive: c.Callable[[sa.Connection, set[str]], set[str]],
+    ) -> None:
+        self.line = line
+        self._tables = tables
+        self._inserts: tuple[Insert, Insert] | None = None
+        keys = tables.IdempotencyKey.__table__
+        mine = sa.and_(
+            keys.c.key_hash == sa.bindparam("of_key"), keys.c.claim == sa.bindparam("of_claim")
+        )
+        self._answer = keys.update().where(mine)
+        self._give_up = keys.delete().where(mine)
+        self._opening = opening
+        self._alive = alive
+        #: Where this process's chain stands on disk; ``None`` before the first row.
+        self.chain: Chain | None = None
+        #: When the transaction under way must be over, by ``time.monotonic()``.
+        self.due: float | None = None
+
+    def commit(self, items: list[Item], due: float) -> None:
+        """Write *items*; those that were not written get their ``error``.
+
+        :param due: By ``time.monotonic()``; what takes longer is interrupted.
+        """
+        self.due = due
+        try:
+            self._commit(items)
+        finally:
+            self.due = None
+
+    def _commit(self, items: list[Item]) -> None:
+        for alone, group in itertools.groupby(items, lambda item: item.work is not None):
+            if alone:
+                for item in group:
+                    self._bisected([item])
+            else:
+                self._bisected(list(group))
+
+    def _bisected(self, items: list[Item]) -> None:
+        try:
+            self._retried(items)
+        except DATA as error:
+            # The row at fault is found by halving, so that it fails alone.
+            if len(items) == 1:
+                items[0].error = error
+                return
+            middle = len(items) // 2
+            self._bisected(items[:middle])
+            self._bisected(items[middle:])
+        except Exception as error:
+            for item in items:
+                item.error = error
+
+    def _retried(self, items: list[Item]) -> None:
+        try:
+            self._attempt(items)
+        except sa.exc.OperationalError as error:
+            # A connection that died while it was idle: nothing was sent, so nothing is unclear.
+            late = self.due is None or time.monotonic() >= self.due
+            if late or self.line.fresh or not error.connection_invalidated:
+                raise
+            self._attempt(items)
+
+    def _attempt(self, items: list[Item]) -> None:
+        assert self.due is not None
+        try:
+            connection = self.line.begin(self.due)
+            try:
+                chain = self._write(connection, items)
+            except DATA:
+                connection.rollback()
+                raise
+        except DATA:
+            raise
+        except WorkFailed:
+            self.line.rollback()
+            raise
+        except Exception:
+            # COMMIT was not asked for, but the connection is not worth keeping.
+            self.chain = None
+            self.line.drop()
+            raise
+        else:
+            self._finish(connection, chain)
+        finally:
+            self.line.release()
+
+    def _finish(self, connection: sa.Connection, chain: Chain) -> None:
+        try:
+            connection.commit()
+        except Exception as error:
+            # The links may be there. A chain that went on from either guess might be wrong.
+            self.chain = None
+            self.line.drop()
+            raise Unclear() from error
+        self.chain = chain
+
+    def _write(self, connection: sa.Connection, items: list[Item]) -> Chain:
+        refs = {r for i in items for r in (i.event.subject_ref, i.event.actor_ref) if r}
+        gone = refs - self._alive(connection, refs) if refs else set()
+        written = []
+        for item in items:
+            if gone and gone & {item.event.subject_ref, item.event.actor_ref}:
+                item.error = SubjectGone()
+            else:
+                written.append(item)
+        chain, events = self.chain or Chain.begun(), [item.event for item in written]
+        if chain.seq == 0 and events:
+            events.insert(0, self._opening())
+        chain, rows = chain.link(events)
+        into_log, into_trail = self._prepared(connection)
+        if logs := [item.log for item in written if item.log is not None]:
+            into_log.execute(connection, logs)
+        if rows:
+            into_trail.execute(connection, rows)
+        for item in written:
+            if item.settle is not None:
+                self._settle(connection, *item.settle)
+            if item.work is not None:
+                self._work(connection, item.work)
+        return chain
+
+    def _prepared(self, connection: sa.Connection) -> tuple[Insert, Insert]:
+        if self._inserts is None:
+            logs, events = self._tables.InferenceLog, self._tables.AuditEvent
+            dialect = connection.dialect
+            self._inserts = (Insert(logs.__table__, dialect), Insert(events.__table__, dialect))
+        return self._inserts
+
+    def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
+        try:
+            work(connection)
+        except sa.exc.OperationalError:
+            raise
+        except Exception as error:
+            raise WorkFailed(error) from error
+
+    def _settle(self, connection: sa.Connection, claim: t.Any, values: t.Any) -> None:
+        mine = {"of_key": claim.key_hash, "of_claim": claim.token}
+        if values is None:
+            connection.execute(self._give_up, mine)
+        else:
+            connection.execute(self._answer.values(**values), mine)
+
+    def forget(self) -> None:
+        """In a forked child: begin anew."""
+        self.line.leave()
+        self.chain = None
+        self.due = None

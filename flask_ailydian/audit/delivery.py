@@ -1,0 +1,178 @@
+"""How a row gets from the thread that made it to the disk, and what is said when it does not."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import logging
+import os
+import time
+import typing as t
+import weakref
+
+import sqlalchemy as sa
+from flask import current_app
+
+from .. import signals
+from ..clock import new_id
+from ..errors import AilydianError
+from ..errors import AuditUnavailable
+from ..tables import Tables
+from .chain import Event
+from .checkpoints import Checkpoints
+from .claims import Claim
+from .claims import Claims
+from .commit import Committer
+from .commit import SubjectGone
+from .commit import Unclear
+from .commit import WorkFailed
+from .keeper import Keeper
+from .line import Line
+from .rows import Unstorable
+from .sealing import sealed
+from .subjects import Subject
+from .subjects import Subjects
+from .writer import Item
+from .writer import Late
+from .writer import Writer
+
+log = logging.getLogger("flask_ailydian.audit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How long and how many may wait; *stale_after* is for claims, in seconds."""
+
+    timeout: float = 5.0
+    queue: int = 4096
+    stale_after: float = 60.0
+    refuse_unsafe: bool = True
+
+
+class Delivery:
+    """The writer of one process, its connection, and the thread that looks after them.
+
+    :param started: What the event says that every chain begins with.
+    """
+
+    def __init__(
+        self,
+        engine: c.Callable[[], sa.Engine],
+        tables: Tables,
+        subjects: Subjects,
+        claims: Claims,
+        limits: Limits,
+        started: c.Mapping[str, t.Any],
+        checkpoints: Checkpoints,
+    ) -> None:
+        self._engine = engine
+        self._tables = tables
+        self._subjects = subjects
+        self._claims = claims
+        self._limits = limits
+        self._started = started
+        self.checkpoints = checkpoints
+        self._begin_anew()
+        _deliveries.add(self)
+
+    def _begin_anew(self) -> None:
+        self._opener: Subject | None = None
+        self._line = Line(self._engine, self._limits.timeout, refuse=self._limits.refuse_unsafe)
+        self._committer = Committer(self._line, self._tables, self._opening, self._subjects.alive)
+        self._writer = Writer(self._committer.commit, self._limits.queue)
+        # Two threads: what looks after deadlines must not wait for the database itself.
+        self._watch = Keeper(self._interrupt_late)
+        self._keeper = Keeper(self._keep)
+        self._end = weakref.finalize(self, _close, self._line, self._watch, self._keeper)
+
+    def write(self, made: c.Callable[[], Item], id: str, claim: Claim | None) -> None:
+        """Return once what *made* returns is on disk.
+
+        :param made: Called once more when a person was erased in between.
+        :raises AuditUnavailable: when that is not certain before the deadline.
+        """
+        deadline = time.monotonic() + self._limits.timeout
+        if self._engine().dialect.name != "sqlite":
+            self._watch.touch()
+        try:
+            if self._opener is None:
+                self._opener = self._subjects.deployment()
+            try:
+                self._writer.write(made(), deadline)
+            except SubjectGone:
+                # Erased while the row was on its way: to the trail they are somebody new.
+                self._subjects.forget_all()
+                self._writer.write(made(), deadline)
+            self._keeper.touch()
+        except AilydianError:
+            raise
+        except WorkFailed as failed:
+            raise failed.error from None
+        except (Unclear, Late) as error:
+            if claim is not None:
+                self._claims.leave_unsettled(claim)
+                self._keeper.touch()
+            raise _refused(id, error) from error
+        except Exception as error:
+            raise _refused(id, error) from error
+
+    def _opening(self) -> Event:
+        assert self._opener is not None
+        event = Event(new_id(), "writer_started", time.time_ns() // 1000)
+        return sealed(event, self._opener, self._started)
+
+    def _interrupt_late(self) -> bool:
+        due = self._committer.due
+        if due is not None and time.monotonic() > due:
+            self._line.interrupt()
+        return due is not None
+
+    def _keep(self) -> bool:
+        self._claims.give_up_unsettled()
+        if self.checkpoints.due():
+            self.checkpoints.make(self._committer.chain)
+        more = self.checkpoints.behind(self._committer.chain)
+        return self.checkpoints.retry_exports() or more or self._claims.any_unsettled
+
+    def drain(self) -> None:
+        """Sign where the chain stands before the process goes."""
+        if self.checkpoints.behind(self._committer.chain):
+            self.checkpoints.make(self._committer.chain, now=True)
+
+    def close(self) -> None:
+        """Close this process's connection; a later row opens another."""
+        self._end()
+        self._begin_anew()
+
+    def leave(self) -> None:
+        """In a forked child: begin anew, and leave to the parent what is the parent's."""
+        self._end.detach()
+        self._committer.forget()
+        self._begin_anew()
+
+
+def _refused(id: str, error: Exception) -> AuditUnavailable:
+    cause = error.__cause__ if isinstance(error, Unclear) else error
+    log.error("audit row %s was not written: %s", id, type(cause).__name__)
+    signals.audit_failed.send(current_app._get_current_object(), error=cause)  # type: ignore[attr-defined]
+    # What cannot be stored today cannot be tomorrow.
+    again = None if isinstance(error, Unstorable) else 1
+    return AuditUnavailable(retry_after=again, id=id)
+
+
+def _close(line: Line, *keepers: Keeper) -> None:
+    for keeper in keepers:
+        keeper.stop()
+    line.drop()
+
+
+_deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for delivery in _deliveries:
+        delivery.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,245 @@
+"""The one connection of a process that the trail is written on."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import logging
+import random
+import socket
+import sqlite3
+import threading
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from .durability import NotDurable
+from .durability import wrong
+
+log = logging.getLogger("flask_ailydian.audit")
+
+#: Connections of a parent process: closing them in a child would end the parent's session.
+_left_to_the_parent: list[t.Any] = []
+
+
+class HostEngine:
+    """The host's engine, also for a thread without an app context once one with it has asked."""
+
+    def __init__(self, db: t.Any) -> None:
+        self._db = db
+        self._engine: sa.Engine | None = None
+
+    def __call__(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = self._db.engine
+        return self._engine
+
+
+def in_memory(engine: sa.Engine) -> bool:
+    """Whether the database is one connection's own memory, which a second one would not see."""
+    if engine.dialect.name != "sqlite":
+        return False
+    name = engine.url.database or ""
+    return name in ("", ":memory:") or "mode=memory" in str(engine.url)
+
+
+class Attempt:
+    """One connection being made, on a thread that may be left behind."""
+
+    def __init__(self, connect: c.Callable[[], sa.Connection]) -> None:
+        self._made: sa.Connection | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, args=(connect,), daemon=True)
+        self._thread.start()
+
+    def _run(self, connect: c.Callable[[], sa.Connection]) -> None:
+        try:
+            self._made = connect()
+        except Exception as error:
+            self._error = error
+
+    @property
+    def over(self) -> bool:
+        """Whether it failed: then another attempt is worth making."""
+        return not self._thread.is_alive() and self._made is None
+
+    def result(self, seconds: float) -> sa.Connection:
+        """Return the connection once it is there.
+
+        :raises TimeoutError: when it takes longer; a later call may still get it.
+        """
+        self._thread.join(seconds)
+        if self._error is not None:
+            raise self._error
+        if self._made is None:
+            raise TimeoutError("the database did not answer")
+        return self._made
+
+
+class Line:
+    """A connection of our own, with our own durability.
+
+    It is made with everything that the host set for its engine and then taken out of the pool:
+    the host's connections stay as they are.
+
+    :param refuse: Whether a server that a power cut may take rows from is refused.
+    """
+
+    def __init__(
+        self, engine: c.Callable[[], sa.Engine], timeout: float, *, refuse: bool = True
+    ) -> None:
+        self._engine = engine
+        self._refuse = refuse
+        self._timeout = timeout
+        self._connection: sa.Connection | None = None
+        self._attempt: Attempt | None = None
+        self.fresh = False
+        self.shared = False
+
+    def begin(self, due: float) -> sa.Connection:
+        """Return the connection inside a transaction.
+
+        :param due: By ``time.monotonic()``; connecting and waiting for a lock end there.
+        """
+        self.fresh = self._connection is None
+        if self._connection is None:
+            self._connection = self._connected(due)
+        connection = self._connection
+        connection.begin()
+        if connection.dialect.name == "sqlite" and not self.shared:
+            raw: t.Any = connection.connection.dbapi_connection
+            if not raw.in_transaction:
+                _take_write_lock(raw, due)
+        return connection
+
+    def rollback(self) -> None:
+        """End the transaction without a trace."""
+        if self._connection is not None:
+            self._connection.rollback()
+
+    def drop(self) -> None:
+        """Close the connection, whatever state it is in."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if self.shared:
+                # The database lives in this very connection.
+                connection.rollback()
+            else:
+                raw: t.Any = connection.connection.dbapi_connection
+                connection.invalidate()
+                # SQLAlchemy does not close what was taken out of its pool.
+                raw.close()
+        except Exception:
+            # It is being thrown away because it does not work.
+            pass
+        finally:
+            connection.close()
+
+    def release(self) -> None:
+        """After a transaction: give back a connection that is not ours to keep."""
+        if self.shared and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def leave(self) -> None:
+        """In a forked child: forget what belongs to the parent."""
+        _left_to_the_parent.append((self._connection, self._attempt))
+        self._connection = self._attempt = None
+
+    def interrupt(self) -> None:
+        """Make a call that waits for the server fail now; may be called from another thread."""
+        connection = self._connection
+        if connection is None or connection.dialect.name == "sqlite":
+            return
+        fileno = getattr(connection.connection.dbapi_connection, "fileno", None)
+        if fileno is None:
+            return
+        try:
+            with socket.socket(fileno=fileno()) as borrowed:
+                try:
+                    borrowed.shutdown(socket.SHUT_RDWR)
+                finally:
+                    # The descriptor is the driver's; it closes it.
+                    borrowed.detach()
+        except OSError:
+            pass
+
+    def _connected(self, due: float) -> sa.Connection:
+        engine = self._engine()
+        self.shared = in_memory(engine)
+        if self.shared:
+            return engine.connect()
+        if engine.dialect.name == "sqlite":
+            return self._opened(engine)
+        # A server that has stopped accepts connections and never answers; drivers have no
+        # deadline for that which the host's settings would leave alone.
+        if self._attempt is None or self._attempt.over:
+            self._attempt = Attempt(lambda: self._opened(engine))
+        connection = self._attempt.result(max(0.0, due - time.monotonic()))
+        self._attempt = None
+        return connection
+
+    def _opened(self, engine: sa.Engine) -> sa.Connection:
+        connection = engine.connect()
+        connection.detach()
+        try:
+            self._prepare(connection)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        millis = max(1, int(self._timeout * 1000))
+        if connection.dialect.name == "sqlite":
+            run = connection.connection.dbapi_connection.execute  # type: ignore[union-attr]
+            run(f"PRAGMA busy_timeout={millis}")
+            mode = _write_ahead(run, time.monotonic() + self._timeout)
+            # A rollback journal is only gone for certain once its folder is synced too.
+            run(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+            if mode == "wal":
+                # Only the write lock is waited for then, and that we do ourselves.
+                run("PRAGMA busy_timeout=0")
+            run("PRAGMA secure_delete=ON")
+        elif connection.dialect.name == "postgresql":
+            if (why := wrong(connection)) is not None:
+                if self._refuse:
+                    raise NotDurable(why)
+                log.warning("rows may be lost: %s", why)
+            said = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+            if said == "off":
+                connection.exec_driver_sql("SET synchronous_commit = on")
+            connection.exec_driver_sql(f"SET statement_timeout = {millis}")
+            connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = {2 * millis}")
+
+
+def _take_write_lock(raw: t.Any, due: float) -> None:
+    """Begin a transaction that can write: a lock that is wanted later cannot be waited for.
+
+    SQLite's own waiting sleeps up to 100 ms between two looks, so that of several processes one
+    may starve.
+    """
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > due:
+                raise
+            time.sleep(random.uniform(0.0003, 0.002))
+
+
+def _write_ahead(run: c.Callable[[str], t.Any], until: float) -> str:
+    """Ask SQLite for its write-ahead log; return the mode that the file is in then."""
+    while True:
+        try:
+            return str(run("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError:
+            # Somebody reads or writes just now; for this one question SQLite does not wait.
+            if time.monotonic() > until:
+                return str(run("PRAGMA journal_mode").fetchone()[0])
+            time.sleep(0.01)

@@ -1,0 +1,121 @@
+"""What of a row and an event is about a person, sealed under that person's key."""
+
+from __future__ import annotations
+
+import base64
+import collections.abc as c
+import dataclasses
+import json
+import typing as t
+
+from .chain import Event
+from .claims import Reply
+from .keys import KeyUnavailable
+from .policy import Policy
+from .subjects import Subject
+from .subjects import Subjects
+
+MARK = "sealed:"
+
+Detail = c.Mapping[str, t.Any]
+
+
+class Sealer:
+    """Seals and opens on behalf of one ledger."""
+
+    def __init__(self, subjects: Subjects) -> None:
+        self._subjects = subjects
+
+    def event(
+        self,
+        event: Event,
+        actor: str | None,
+        subject: str | None,
+        detail: Detail,
+        *,
+        for_all: bool = False,
+    ) -> Event:
+        """Return *event* with references in place of ids, and *detail* sealed.
+
+        :param for_all: Under the deployment's key, so that no erasure makes it unreadable.
+        """
+        about = None if subject is None else self._subjects.of(subject)
+        by = about if actor == subject else None if actor is None else self._subjects.of(actor)
+        event = dataclasses.replace(
+            event,
+            actor_ref=None if by is None else by.ref,
+            subject_ref=None if about is None else about.ref,
+        )
+        if not detail:
+            return event
+        personal = None if for_all else about or by
+        return sealed(event, personal or self._subjects.deployment(), detail)
+
+    def row(
+        self, row: dict[str, t.Any], policy: Policy, domain: str | None
+    ) -> tuple[dict[str, t.Any], Subject | None]:
+        """Return an inference row as it is stored, and whom it is about."""
+        stored = dict(row)
+        stored["result"] = policy.result(domain, row["result"])
+        stored["purpose"] = policy.purpose(domain)
+        for name in ("inference_time_ms", "confidence"):
+            # As the column will give it back: its hash is over the bits.
+            stored[name] = None if row[name] is None else float(row[name])
+        if row["user_id"] is None:
+            return stored, None
+        subject = self._subjects.of(row["user_id"])
+        if policy.sealed_identity:
+            stored["user_id"] = subject.ref
+        if stored["result"] is not None:
+            stored["result"] = self._text(json.dumps(stored["result"]), subject, row["id"])
+        return stored, subject
+
+    def result(self, id: str, stored: t.Any) -> t.Any:
+        """Return the result of a stored row in the clear, or ``None`` after erasure."""
+        if not isinstance(stored, str) or not stored.startswith(MARK):
+            return stored
+        try:
+            return json.loads(self._opened(stored, id))
+        except KeyUnavailable:
+            return None
+
+    def detail(self, event: t.Any) -> dict[str, t.Any] | None:
+        """Return what an event says beside its columns, or ``None`` after erasure."""
+        if event.payload is None:
+            return {}
+        try:
+            under = self._subjects.by_ref(event.sealed_ref)
+            return dict(json.loads(under.open(event.payload, f"event {event.id}")))
+        except KeyUnavailable:
+            return None
+
+    def reply(self, reply: Reply | None, subject: Subject | None) -> dict[str, t.Any] | None:
+        """Return what is remembered under an idempotency key."""
+        if reply is None:
+            return None
+        body = reply.body if subject is None else self._text(reply.body, subject, "reply")
+        return {"status": reply.status, "body": body}
+
+    def opened_reply(self, reply: Reply) -> Reply | None:
+        """Return a remembered reply in the clear, or ``None`` after erasure."""
+        if not reply.body.startswith(MARK):
+            return reply
+        try:
+            return Reply(reply.status, self._opened(reply.body, "reply"))
+        except KeyUnavailable:
+            return None
+
+    def _text(self, plain: str, subject: Subject, what: str) -> str:
+        sealed = base64.b64encode(subject.seal(plain.encode(), what)).decode()
+        return f"{MARK}{subject.ref}:{sealed}"
+
+    def _opened(self, text: str, what: str) -> str:
+        _, ref, sealed = text.split(":")
+        return self._subjects.by_ref(ref).open(base64.b64decode(sealed), what).decode()
+
+
+def sealed(event: Event, under: Subject, detail: Detail) -> Event:
+    """Return *event* with *detail* sealed."""
+    plain = json.dumps(dict(detail), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    payload = under.seal(plain.encode(), f"event {event.id}")
+    return dataclasses.replace(event, sealed_ref=under.ref, payload=payload)

@@ -1,0 +1,219 @@
+"""A key for every person: made when first needed, destroyed when the person is erased."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as c
+import dataclasses
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+import typing as t
+import uuid
+
+import sqlalchemy as sa
+
+from . import statements
+from .keys import derive
+from .keys import KeyProvider
+from .keys import KeyUnavailable
+from .keys import open_sealed
+from .keys import seal
+
+#: How many persons a process keeps at hand, and for how many seconds.
+CACHED, CACHED_SECONDS = 10_000, 300.0
+#: The one that seals what is about nobody.
+DEPLOYMENT = b"deployment"
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A person under a random name, and the key of what is sealed about them."""
+
+    ref: str
+    key: bytes
+
+    def seal(self, plain: bytes, what: str) -> bytes:
+        """Encrypt *plain*, bound to this person and to *what* it is."""
+        return seal(self.key, plain, f"{self.ref} {what}".encode())
+
+    def open(self, sealed: bytes, what: str) -> bytes:
+        """Decrypt, or raise :class:`KeyUnavailable`."""
+        return open_sealed(self.key, sealed, f"{self.ref} {what}".encode())
+
+    def fingerprint(self, kind: str, data: bytes) -> str:
+        """Return a keyed hash that dies with the person's key."""
+        key = derive(self.key, "fingerprint")
+        return hmac.new(key, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()
+
+
+class Subjects:
+    """The persons of one deployment.
+
+    :param engine: Returns the engine of the database that holds the wrapped keys.
+    :param separate: Whether that is another database than the one with the rows.
+    """
+
+    def __init__(
+        self,
+        engine: c.Callable[[], sa.Engine],
+        table: sa.Table,
+        keys: KeyProvider,
+        *,
+        separate: bool = False,
+    ) -> None:
+        self._engine = engine
+        self.separate = separate
+        self.table = table
+        self.keys = keys
+        self._lock = threading.Lock()
+        self._cache: collections.OrderedDict[bytes, tuple[float, Subject]]
+        self._cache = collections.OrderedDict()
+
+    def of(self, user_id: str) -> Subject:
+        """Return the person with the host's id *user_id*, made when new."""
+        return self._get(b"user\0" + user_id.encode(), user_id)
+
+    def deployment(self) -> Subject:
+        """Return the one that seals what is about nobody."""
+        return self._get(DEPLOYMENT, None)
+
+    def find(self, user_id: str) -> str | None:
+        """Return the reference of a person who is known and not erased."""
+        found = self._row(b"user\0" + user_id.encode())
+        return None if found is None else str(found.ref)
+
+    def by_ref(self, ref: str) -> Subject:
+        """Return a person by reference.
+
+        :raises KeyUnavailable: after erasure.
+        """
+        with self._engine().connect() as connection:
+            query = self.table.select().where(self.table.c.ref == ref)
+            row = connection.execute(query).first()
+        if row is None or row.wrapped is None:
+            raise KeyUnavailable("This person was erased.")
+        return self._opened(row)
+
+    def identity(self, ref: str) -> str | None:
+        """Return the host's id of a reference, or ``None`` after erasure."""
+        with self._engine().connect() as connection:
+            query = self.table.select().where(self.table.c.ref == ref)
+            row = connection.execute(query).first()
+        if row is None or row.wrapped is None or row.identity is None:
+            return None
+        return self._opened(row).open(row.identity, "identity").decode()
+
+    def forget(self, refs: c.Collection[str]) -> None:
+        """Drop persons from this process's memory."""
+        with self._lock:
+            for name in [n for n, (_, s) in self._cache.items() if s.ref in refs]:
+                del self._cache[name]
+
+    def forget_all(self) -> None:
+        """Drop everybody from this process's memory."""
+        with self._lock:
+            self._cache.clear()
+
+    def alive(self, connection: sa.Connection, refs: set[str]) -> set[str]:
+        """Return which of *refs* are not erased, and hold off their erasure until the commit."""
+        if self.separate:
+            with self._engine().connect() as own:
+                return statements.alive(self.table, own, refs)
+        return statements.alive(self.table, connection, refs)
+
+    def blinds(self, name: bytes) -> list[str]:
+        """Return the blind indexes under which *name* may stand, newest key first."""
+        found = []
+        for key_id in self.keys.ids():
+            key = self.keys.secret(key_id, "blind index")
+            found.append(hmac.new(key, name, hashlib.sha256).hexdigest())
+        return found
+
+    def _get(self, name: bytes, user_id: str | None) -> Subject:
+        moment = time.monotonic()
+        with self._lock:
+            cached = self._cache.get(name)
+            if cached is not None and cached[0] > moment:
+                self._cache.move_to_end(name)
+                return cached[1]
+        row = self._row(name)
+        subject = self._opened(row) if row is not None else self._made(name, user_id)
+        with self._lock:
+            self._cache[name] = (moment + CACHED_SECONDS, subject)
+            while len(self._cache) > CACHED:
+                self._cache.popitem(last=False)
+        return subject
+
+    def _row(self, name: bytes) -> t.Any:
+        query = self.table.select().where(self.table.c.blind.in_(self.blinds(name)))
+        with self._engine().connect() as connection:
+            return connection.execute(query).first()
+
+    def _opened(self, row: t.Any) -> Subject:
+        return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
+
+    def _made(self, name: bytes, user_id: str | None) -> Subject:
+        # Random, not ordered by time: the name says nothing, not even who came first.
+        subject = Subject(str(uuid.uuid4()), secrets.token_bytes(32))
+        key_id = self.keys.ids()[0]
+        identity = None if user_id is None else subject.seal(user_id.encode(), "identity")
+        values = {
+            "ref": subject.ref,
+            "blind": self.blinds(name)[0],
+            "key_id": key_id,
+            "wrapped": self.keys.wrap(key_id, subject.key, subject.ref.encode()),
+            "identity": identity,
+            "created_us": time.time_ns() // 1000,
+        }
+        try:
+            with self._engine().begin() as connection:
+                connection.execute(self.table.insert(), values)
+        except sa.exc.IntegrityError:
+            # Another worker was faster.
+            row = self._row(name)
+            if row is None:
+                raise
+            return self._opened(row)
+        return subject
+
+    def destroy(self, connection: sa.Connection, ref: str) -> None:
+        """Empty a person's row: key, identity and the index that finds it; the place stays."""
+        values = dict.fromkeys(("blind", "key_id", "wrapped", "identity"))
+        mine = sa.and_(self.table.c.ref == ref, self.table.c.wrapped.is_not(None))
+        gone = {**values, "erased_us": time.time_ns() // 1000}
+        connection.execute(self.table.update().where(mine).values(gone))
+
+    def destroy_apart(self, ref: str) -> None:
+        """Empty a person's row where the keys have a database of their own."""
+        with self._engine().begin() as connection:
+            self.destroy(connection, ref)
+
+    def rewrap(self, *, chunk: int = 500) -> int:
+        """Wrap every key under the newest master key; no row of the trail is touched."""
+        newest, done, after = self.keys.ids()[0], 0, ""
+        rows = self.table.select().where(
+            self.table.c.key_id.is_not(None), self.table.c.key_id != newest
+        )
+        while True:
+            query = rows.where(self.table.c.ref > after).order_by(self.table.c.ref).limit(chunk)
+            with self._engine().begin() as connection:
+                found = connection.execute(query).all()
+                for row in found:
+                    subject = self._opened(row)
+                    name = DEPLOYMENT
+                    if row.identity is not None:
+                        name = b"user\0" + subject.open(row.identity, "identity")
+                    values = {
+                        "key_id": newest,
+                        "wrapped": self.keys.wrap(newest, subject.key, row.ref.encode()),
+                        "blind": self.blinds(name)[0],
+                    }
+                    # An erasure in the meantime stays one.
+                    mine = sa.and_(self.table.c.ref == row.ref, self.table.c.wrapped.is_not(None))
+                    connection.execute(self.table.update().where(mine).values(values))
+            if not found:
+                return done
+            done, after = done + len(found), found[-1].ref

@@ -1,0 +1,130 @@
+"""Group commit: of the threads that wait, one commits for all of them.
+
+There is no writer thread. Whoever finds nobody committing commits at once on its own thread, so
+that a lone request pays for no hand-over; those who come meanwhile form the next batch, and the
+first of them commits it.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as c
+import threading
+import time
+import typing as t
+
+from .chain import Event
+
+#: The most rows that one transaction takes.
+BATCH = 512
+
+
+class Full(Exception):
+    """Too many rows wait already."""
+
+
+class Late(Exception):
+    """The deadline passed; *unclear* when the row may be on disk all the same."""
+
+    def __init__(self, *, unclear: bool) -> None:
+        super().__init__("the deadline passed")
+        self.unclear = unclear
+
+
+class Item:
+    """One event, with the rows that must be committed together with it.
+
+    :param work: Called with the connection inside the transaction; what it raises is raised to
+        whoever waits, and nothing is committed.
+    """
+
+    __slots__ = ("done", "error", "event", "leads", "log", "settle", "taken", "wake", "work")
+
+    def __init__(
+        self,
+        event: Event,
+        log: dict[str, t.Any] | None = None,
+        settle: t.Any = None,
+        work: c.Callable[[t.Any], None] | None = None,
+    ) -> None:
+        self.event = event
+        self.log = log
+        self.settle = settle
+        self.work = work
+        self.error: BaseException | None = None
+        self.taken = self.done = self.leads = False
+        self.wake: threading.Event | None = None
+
+
+class Writer:
+    """The queue of one process.
+
+    :param commit: Writes a batch and sets ``error`` on the items that were not written.
+    :param limit: How many items may wait.
+    """
+
+    def __init__(self, commit: c.Callable[[list[Item], float], None], limit: int) -> None:
+        self._commit = commit
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._queue: collections.deque[Item] = collections.deque()
+        self._led = False
+
+    def write(self, item: Item, deadline: float) -> None:
+        """Return once *item* is on disk.
+
+        :param deadline: By ``time.monotonic()``.
+        :raises Full: when the queue is full; nothing was written.
+        :raises Late: when the deadline passed first.
+        """
+        with self._lock:
+            if len(self._queue) >= self._limit:
+                raise Full()
+            self._queue.append(item)
+            if self._led:
+                item.wake = threading.Event()
+            else:
+                self._led = item.leads = True
+        if item.wake is not None:
+            self._follow(item, deadline)
+        if item.leads and not item.done:
+            self._lead(deadline)
+        if item.error is not None:
+            raise item.error
+
+    def _follow(self, item: Item, deadline: float) -> None:
+        assert item.wake is not None
+        if item.wake.wait(max(0.0, deadline - time.monotonic())):
+            return
+        with self._lock:
+            if item.done or item.leads:
+                return
+            if not item.taken:
+                self._queue.remove(item)
+        raise Late(unclear=item.taken)
+
+    def _lead(self, deadline: float) -> None:
+        with self._lock:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            for item in batch:
+                item.taken = True
+        try:
+            self._commit(batch, deadline)
+        except BaseException as error:
+            # Nobody may take silence for success.
+            for item in batch:
+                item.error = item.error or error
+            raise
+        finally:
+            with self._lock:
+                for item in batch:
+                    item.done = True
+                heir = self._queue[0] if self._queue else None
+                self._led = heir is not None
+                if heir is not None:
+                    heir.leads = True
+            if heir is not None and heir.wake is not None:
+                heir.wake.set()
+            for item in batch:
+                if item.wake is not None:
+                    item.wake.set()

@@ -1,0 +1,78 @@
+"""A registered version, as everybody but the database sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+from datetime import datetime
+
+from .engine.probe import ModelReport
+from .engine.signature import TensorSpec
+from .inputs.preprocessing import ImagePreprocessing
+from .options import ServingOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRecord:
+    """One registered version of a model."""
+
+    id: int
+    name: str
+    version: str
+    type: str
+    domain: str
+    task: str
+    status: str
+    labels: tuple[str, ...]
+    preprocessing: dict[str, t.Any] | None
+    report: ModelReport
+    sha256: str
+    file_path: str
+    file_bytes: int
+    description: str | None
+    accuracy: float | None
+    serving: ServingOptions
+    proof: dict[str, t.Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the loaded model takes, as measured when it was tried."""
+        return self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
+
+    @functools.cached_property
+    def recipe(self) -> ImagePreprocessing:
+        """How the model wants its images."""
+        return ImagePreprocessing.from_json(self.preprocessing or {})
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the model takes."""
+        return self.report.inputs
+
+
+def record_of(row: t.Any) -> ModelRecord:
+    """Return what a row of ``pytorch_models`` says."""
+    return ModelRecord(
+        id=row.id,
+        name=row.model_name,
+        version=row.model_version,
+        type=row.model_type,
+        domain=row.domain,
+        task=row.task,
+        status=row.deployment_status,
+        labels=tuple(row.labels or ()),
+        preprocessing=row.preprocessing,
+        report=ModelReport.from_json(row.report),
+        sha256=row.file_sha256,
+        file_path=row.file_path,
+        file_bytes=row.file_bytes,
+        description=row.description,
+        accuracy=row.accuracy,
+        serving=ServingOptions.from_json(row.serving),
+        proof=row.proof,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,149 @@
+"""Which engine serves a model: loaded once, swapped without a stop."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import contextlib
+import threading
+import time
+import typing as t
+
+from .engine import runtime
+from .engine.expose import with_outputs
+from .engine.files import sha256_of
+from .engine.forks import restart_in_children
+from .engine.graph_cache import GraphCache
+from .engine.memory import give_back
+from .engine.open import open_engine
+from .engine.protocol import Engine
+from .engine.sessions import SessionPool
+from .engine.signature import zeros
+from .errors import AilydianError
+from .records import ModelRecord
+from .registry import Registry
+from .settings import Settings
+
+#: How long the version that answered before goes on while the new one is being loaded.
+GRACE = 0.5
+
+
+class Serving:
+    """Lends the engines of registered models, and loads what is going to be needed."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, pool: SessionPool, graphs: GraphCache
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self.pool = pool
+        self._graphs = graphs
+        self.start_anew()
+        restart_in_children(self)
+        registry.on_change(self._changed)
+
+    def start_anew(self) -> None:
+        """Forget what is being loaded."""
+        self._lock = threading.Lock()
+        self._answering: dict[str, ModelRecord] = {}
+        self._loading: dict[str, float] = {}
+
+    def resolve(self, name: str, version: str | None) -> ModelRecord:
+        """Return the version that answers.
+
+        While a version that has just been activated is loaded, the one before goes on for a
+        moment: nobody waits for the change.
+
+        :raises ModelNotFound: when there is none.
+        """
+        record = self._registry.resolve(name, version)
+        if version is not None:
+            return record
+        before = self._answering.get(name)
+        if before is not None and before.sha256 != record.sha256:
+            if self.pool.holds(before.sha256) and not self.pool.holds(record.sha256):
+                with self._lock:
+                    since = self._loading.get(record.sha256)
+                    if since is None:
+                        since = self._loading[record.sha256] = time.monotonic()
+                        threading.Thread(
+                            target=self._load_aside, args=(record,), daemon=True
+                        ).start()
+                if time.monotonic() - since < GRACE:
+                    return before
+        self._answering[name] = record
+        return record
+
+    @contextlib.contextmanager
+    def lease(self, model: ModelRecord, deadline: float) -> t.Iterator[Engine]:
+        """Lend a model's engine for the length of the block; loads it when it is not at hand."""
+        with self.pool.lease(
+            model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
+        ) as engine:
+            yield engine
+
+    def read(self, model: ModelRecord) -> bytes:
+        """Return the bytes of a model's file."""
+        return self._registry.read(model)
+
+    def preload(self, model: ModelRecord) -> None:
+        """Load a model and run it once on nothing, so that its first caller need not wait.
+
+        :raises AilydianError: when it cannot be served.
+        """
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        self.pool.preload(
+            model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
+        )
+
+    def warm(self) -> None:
+        """Load every active model, as far as memory allows, before saying that all is ready."""
+        left = self.pool.budget
+        for record in self._registry.servable():
+            if record.status == "active" and record.memory_bytes <= left:
+                left -= record.memory_bytes
+                if not self.pool.holds(record.sha256):
+                    self.preload(record)
+
+    def wrong_providers(self) -> str | None:
+        """Return what is wrong with the chosen execution providers, or ``None``."""
+        return runtime.provider_state(self._settings.providers)
+
+    def _load_aside(self, model: ModelRecord) -> None:
+        try:
+            self.preload(model)
+        except AilydianError:
+            # The next caller tries again, and is told why it cannot be loaded.
+            pass
+        finally:
+            with self._lock:
+                self._loading.pop(model.sha256, None)
+
+    def _open(self, model: ModelRecord) -> Engine:
+        data = self._registry.read(model)
+        engine = open_engine(
+            model.type,
+            self._saved_graph(model, data) or data,
+            threads=self._settings.threads,
+            providers=self._settings.providers,
+            **model.report.opening,
+        )
+        with contextlib.suppress(AilydianError):
+            # Memory is laid out and pages are read in the first run.
+            arrays = zeros(engine.inputs, (model.preprocessing or {}).get("size", ()))
+            deadline = time.monotonic() + self._settings.timeout_seconds
+            for alone in (True, False):
+                engine.run(arrays, deadline=deadline, alone=alone)
+        if len(data) > 2**22:
+            del data
+            give_back()
+        return engine
+
+    def _saved_graph(self, model: ModelRecord, data: bytes) -> str | None:
+        if model.type != "onnx" or self._settings.providers != ("cpu",):
+            return None
+        exposed = model.report.exposed
+        digest = sha256_of("\0".join((model.sha256, *exposed)).encode())
+        return self._graphs.open(with_outputs(data, exposed), digest)
+
+    def _changed(self, servable: c.Collection[str]) -> None:
+        self.pool.keep_only(servable)

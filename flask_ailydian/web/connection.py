@@ -1,0 +1,48 @@
+"""The caller at the other end: how long it waits, and whether it is still there."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import math
+import select
+
+from flask import request
+
+from ..errors import ValidationFailed
+from ..prediction import Patience
+
+HEADER = "X-Timeout-Seconds"
+#: Where servers keep a connection's socket: gunicorn, and Werkzeug's development server.
+SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+
+
+def patience() -> Patience:
+    """Return how long the current request's caller waits, and how to ask whether it still does.
+
+    :raises ValidationFailed: when its header is no number of seconds.
+    """
+    return Patience(_timeout(), _gone())
+
+
+def _timeout() -> float | None:
+    text = request.headers.get(HEADER)
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValidationFailed(fields={HEADER: ["A number of seconds above zero."]})
+    return seconds
+
+
+def _gone() -> c.Callable[[], bool] | None:
+    # None where the server does not show the connection, or the system cannot tell.
+    found = next((request.environ[name] for name in SOCKETS if name in request.environ), None)
+    hung_up = getattr(select, "POLLRDHUP", None)
+    if found is None or hung_up is None:
+        return None
+    poll = select.poll()
+    poll.register(found.fileno(), hung_up | select.POLLHUP | select.POLLERR)
+    return lambda: bool(poll.poll(0))
