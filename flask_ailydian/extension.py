@@ -104,6 +104,10 @@ def _state(
     )
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    feedback = Feedback(db, tables, ledger.result)
+    privacy = create_privacy(ledger, tables)
+    privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}
+    privacy.erasers["ab_tests"] = experiments.erase
     visits = Visits(settings, serving, experiments, prediction)
     return State(
         settings=settings,
@@ -117,9 +121,9 @@ def _state(
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=lifecycle,
-        privacy=create_privacy(ledger, tables),
+        privacy=privacy,
         experiments=experiments,
-        feedback=Feedback(db, tables, ledger.result),
+        feedback=feedback,
         metrics=metrics,
     )
 

@@ -67,6 +67,20 @@ class Feedback:
                 connection.execute(settled)
         return body
 
+    def export(
+        self, connection: t.Any, user_id: str, ref: str | None
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield what was said of a person's answers."""
+        kept, logs = self._kept.c, self._logs.c
+        query = (
+            sa.select(kept.id, kept.label, kept.correct, kept.rating, kept.created_at)
+            .select_from(self._kept.join(self._logs, logs.id == kept.id))
+            .where(logs.user_id.in_([user_id, ref or user_id]))
+            .order_by(kept.id)
+        )
+        for row in connection.execute(query):
+            yield {**row._mapping, "created_at": row.created_at.isoformat() + "Z"}
+
     def _answer(self, id: str) -> t.Any:
         logs = self._logs.c
         query = (

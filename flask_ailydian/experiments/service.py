@@ -82,7 +82,7 @@ class Experiments(Chooser):
             "id": request_id,
             "ab_test_id": choice.test.id,
             "phase": choice.phase,
-            "unit": self._fingerprint.of("ab-unit", choice.unit.encode()),
+            "unit": self._unit(choice.unit),
             "arm": choice.arm,
             "served_arm": choice.arm if served_arm is None else served_arm,
             "latency_ms": latency_ms,
@@ -217,10 +217,18 @@ class Experiments(Chooser):
         """Return how much of the day's budget for shadows is used; 1 is all of it."""
         return self._shadow.used()
 
-    def forget(self, user_id: str) -> int:
+    def export(
+        self, connection: t.Any, user_id: str, ref: str | None
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield what is kept of a person who was assigned arms."""
+        return self.store.of_unit(connection, self._unit(user_id))
+
+    def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
         """Cut what ties exposures to a person; they stay one nameless unit of their tests."""
-        unit = self._fingerprint.of("ab-unit", user_id.encode())
-        return self.store.forget(unit, secrets.token_hex(32))
+        return self.store.forget(connection, self._unit(user_id), secrets.token_hex(32))
+
+    def _unit(self, unit: str) -> str:
+        return self._fingerprint.of("ab-unit", unit.encode())
 
     def note(self, kind: str, name: str, actor: str | None, detail: dict[str, int | str]) -> None:
         """Put a decision about a test on record, whether a person's or its own rules'.
