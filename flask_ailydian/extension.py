@@ -105,6 +105,10 @@ def _state(
     )
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    feedback = Feedback(db, tables, ledger.result)
+    privacy = create_privacy(ledger, tables)
+    privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}
+    privacy.erasers["ab_tests"] = experiments.erase
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
@@ -122,9 +126,9 @@ def _state(
         audit=ledger,
         fingerprint=fingerprint,
         lifecycle=lifecycle,
-        privacy=create_privacy(ledger, tables),
+        privacy=privacy,
         experiments=experiments,
-        feedback=Feedback(db, tables, ledger.result),
+        feedback=feedback,
         metrics=metrics,
         router=router,
         costs=router.third_party.costs,

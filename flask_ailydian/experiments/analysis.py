@@ -17,7 +17,12 @@ from .plan import RELATIVE
 
 Array = np.ndarray[t.Any, np.dtype[t.Any]]
 
+Gap = tuple[float, float, float] | None
+
 QUANTILES = (0.5, 0.95, 0.99)
+#: Metrics of which each request has or has not one. Their bounds count one more of either kind
+#: in every arm (Agresti, Caffo, 2000): of no failures at all the spread would be nothing.
+SHARES = frozenset({"failures", "accuracy"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +66,7 @@ class Finding:
         low, high = self.low, self.high
         if self.metric in RELATIVE:
             if self.ratio is None:
-                # Nothing on either side is no worse than nothing.
-                return (0.0, 0.0) if self.difference == 0 else (-math.inf, math.inf)
+                return self._beside_nothing(arm)
             low, high = self.ratio[1], self.ratio[2]
             if arm == 0:
                 low, high = -1 + 1 / (1 + high), math.inf if low <= -1 else -1 + 1 / (1 + low)
@@ -70,6 +74,13 @@ class Finding:
         if METRICS[self.metric] == (arm == 1):
             low, high = -high, -low
         return low, high
+
+    def _beside_nothing(self, arm: int) -> tuple[float, float]:
+        """Return :meth:`worse` where an arm's mean is nothing and there is no ratio."""
+        if self.difference == 0:
+            return 0.0, 0.0
+        low, high = (self.low, self.high) if arm == 1 else (-self.high, -self.low)
+        return math.inf if low > 0 else -math.inf, 0.0 if high <= 0 else math.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,13 +152,25 @@ def _by_request(rows: Rows, name: str, shares: c.Mapping[int, float]) -> Finding
             log_es.append(float(st.log_rate(int(a[1]), a[0], int(b[1]), b[0], share)))
     arms = [values[known & (rows.arm == arm)] for arm in (0, 1)]
     p = float(st.p_of(sum(log_es))) if name == "failures" else float(st.phased_p(parts))
-    return _finding(name, arms, intervals.mean_gap(parts), intervals.mean_ratio(parts), p)
+    eased = [_eased(part) for part in parts] if name in SHARES else parts
+    gap = _about(intervals.mean_gap(parts), intervals.mean_gap(eased))
+    return _finding(name, arms, gap, intervals.mean_ratio(eased), p)
+
+
+def _about(gap: Gap, eased: Gap) -> Gap:
+    """Return the difference as it was seen, with the bounds of the eased one."""
+    return None if gap is None or eased is None else (gap[0], eased[1], eased[2])
+
+
+def _eased(part: st.Moments) -> st.Moments:
+    return t.cast(st.Moments, tuple(x + y for x, y in zip(part, (2, 1, 1) * 2, strict=True)))
 
 
 def _by_user(rows: Rows, name: str, phases: list[int]) -> Finding:
     values = rows.metric(name)
     known = ~np.isnan(values)
-    log_es, best = [], None
+    log_es: list[float] = []
+    best: tuple[int, Array, Array] | None = None
     for phase in phases:
         a, b = (
             per_unit(rows.unit[here], values[here])
@@ -160,9 +183,18 @@ def _by_user(rows: Rows, name: str, phases: list[int]) -> Finding:
             if best is None or size > best[0]:
                 best = size, a, b
     arms = [values[known & (rows.arm == arm)] for arm in (0, 1)]
-    gap = intervals.clustered_gap(best[1], best[2]) if best else None
-    ratio = intervals.clustered_ratio(best[1], best[2]) if best else None
-    return _finding(name, arms, gap, ratio, st.average_p(log_es))
+    if best is None:
+        return _finding(name, arms, None, None, 1.0)
+    a, b = best[1:]
+    seen = intervals.clustered_gap(a, b)
+    if name in SHARES:
+        a, b = _eased_users(a), _eased_users(b)
+    gap = _about(seen, intervals.clustered_gap(a, b))
+    return _finding(name, arms, gap, intervals.clustered_ratio(a, b), st.average_p(log_es))
+
+
+def _eased_users(units: Array) -> Array:
+    return np.concatenate([units, [[1.0, 0.0], [1.0, 1.0]]])
 
 
 def per_unit(units: Array, values: Array) -> Array:
@@ -178,7 +210,7 @@ def _finding(
     ratio: tuple[float, float, float] | None,
     p: float,
 ) -> Finding:
-    share = name in ("failures", "accuracy")
+    share = name in SHARES
     bounds = [
         intervals.rate(int(x.sum()), len(x)) if share else intervals.mean(*moments(x)) for x in arms
     ]

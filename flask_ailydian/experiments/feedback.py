@@ -7,6 +7,8 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..audit.claims import Claim
+from ..audit.ledger import encode
 from ..clock import now
 from ..errors import NotFound
 from ..errors import ValidationFailed
@@ -26,13 +28,20 @@ class Feedback:
         self._models: sa.Table = tables.Model.__table__
         self._kept: sa.Table = tables.Feedback.__table__
         self._exposures: sa.Table = tables.ABExposure.__table__
+        self._keys: sa.Table = tables.IdempotencyKey.__table__
 
     def give(
-        self, id: str, *, label: str | None = None, rating: int | None = None
+        self,
+        id: str,
+        *,
+        label: str | None = None,
+        rating: int | None = None,
+        claim: Claim | None = None,
     ) -> dict[str, t.Any]:
-        """Keep what somebody says of the answer *id*; giving it again changes nothing more.
+        """Keep what somebody says of the answer *id*, and return what is kept of it now.
 
         :param label: The true class, one of the model's labels: free text is not kept.
+        :param claim: The idempotency key that this settles, together with what it writes.
         :raises NotFound: when no answer has this id.
         :raises ValidationFailed: for a label that the model does not know.
         """
@@ -50,7 +59,27 @@ class Feedback:
             connection.execute(mine.values(**outcome))
             query = sa.select(self._kept.c.correct, self._kept.c.rating)
             found = connection.execute(query.where(self._kept.c.id == id)).one()
-        return {"id": id, "correct": found.correct, "rating": found.rating}
+            body = {"success": True, "id": id, "correct": found.correct, "rating": found.rating}
+            if claim is not None:
+                c = self._keys.c
+                own = sa.and_(c.key_hash == claim.key_hash, c.claim == claim.token)
+                settled = self._keys.update().where(own).values(status=200, body=encode(body))
+                connection.execute(settled)
+        return body
+
+    def export(
+        self, connection: t.Any, user_id: str, ref: str | None
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield what was said of a person's answers."""
+        kept, logs = self._kept.c, self._logs.c
+        query = (
+            sa.select(kept.id, kept.label, kept.correct, kept.rating, kept.created_at)
+            .select_from(self._kept.join(self._logs, logs.id == kept.id))
+            .where(logs.user_id.in_([user_id, ref or user_id]))
+            .order_by(kept.id)
+        )
+        for row in connection.execute(query):
+            yield {**row._mapping, "created_at": row.created_at.isoformat() + "Z"}
 
     def _answer(self, id: str) -> t.Any:
         logs = self._logs.c

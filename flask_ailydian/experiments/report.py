@@ -128,6 +128,10 @@ def to_text(body: dict[str, t.Any]) -> str:
             known.append(f"  {sentence}")
         else:
             unknown.append(f"  {sentence} No difference is shown.")
+    if body["mode"] == "split" and body["unit"] == "request":
+        differ = analysis["p95_p"] <= body["plan"]["alpha"]
+        said = f"The slowest 5 % {'differ' if differ else 'are not shown to differ'}"
+        (known if differ else unknown).append(f"  {said} (p95; p = {analysis['p95_p']:.2g}).")
     for arm in "ab":
         values = analysis["latency_percentiles"][arm]
         if values["p50"]["value"] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ from .background import Background
 from .choosing import Choice
 from .choosing import Chooser
 from .choosing import concerns
+from .plan import MARGINS
 from .plan import Plan
 from .review import Reviewer
 from .shadow import Outcome
@@ -80,7 +82,7 @@ class Experiments(Chooser):
             "id": request_id,
             "ab_test_id": choice.test.id,
             "phase": choice.phase,
-            "unit": self._fingerprint.of("ab-unit", choice.unit.encode()),
+            "unit": self._unit(choice.unit),
             "arm": choice.arm,
             "served_arm": choice.arm if served_arm is None else served_arm,
             "latency_ms": latency_ms,
@@ -136,6 +138,9 @@ class Experiments(Chooser):
         plan.check()
         first, second = arms.parse(arm_a, self._registry), arms.parse(arm_b, self._registry)
         arms.check(name, first, second, split_percent, plan)
+        if first.model_id is None and plan.guardrails == Plan().guardrails:
+            # Backends differ in cost and speed by nature: that is no harm.
+            plan = dataclasses.replace(plan, guardrails={"failures": MARGINS["failures"]})
         subject = subject or first.subject
         for other in self.store.running():
             shared = concerns(other.subject, subject) or concerns(subject, other.subject)
@@ -212,10 +217,18 @@ class Experiments(Chooser):
         """Return how much of the day's budget for shadows is used; 1 is all of it."""
         return self._shadow.used()
 
-    def forget(self, user_id: str) -> int:
+    def export(
+        self, connection: t.Any, user_id: str, ref: str | None
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """Yield what is kept of a person who was assigned arms."""
+        return self.store.of_unit(connection, self._unit(user_id))
+
+    def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
         """Cut what ties exposures to a person; they stay one nameless unit of their tests."""
-        unit = self._fingerprint.of("ab-unit", user_id.encode())
-        return self.store.forget(unit, secrets.token_hex(32))
+        return self.store.forget(connection, self._unit(user_id), secrets.token_hex(32))
+
+    def _unit(self, unit: str) -> str:
+        return self._fingerprint.of("ab-unit", unit.encode())
 
     def note(self, kind: str, name: str, actor: str | None, detail: dict[str, int | str]) -> None:
         """Put a decision about a test on record, whether a person's or its own rules'.

@@ -117,6 +117,9 @@ def difference(phases: c.Iterable[Moments]) -> tuple[Number, Number, Number, Num
 def paired_p(n: Number, s: Number, q: Number) -> Number:
     """Test that the differences of pairs have the mean 0.
 
+    Of pairs without a difference either may come first, so their differences are symmetric; of
+    very lopsided ones with the mean 0 the level is only reached in the long run.
+
     :param n: How many differences, :param s: their sum, :param q: the sum of their squares.
     """
     if isinstance(n, np.ndarray):

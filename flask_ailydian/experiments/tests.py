@@ -210,14 +210,23 @@ class Store:
             rows = connection.execute(query).all()
         return list(zip(*rows, strict=True)) or [()] * width
 
-    def forget(self, unit: str, other: str) -> int:
-        """Put another unit in the place of one that is to be forgotten."""
+    def of_unit(self, connection: t.Any, unit: str) -> t.Iterator[dict[str, t.Any]]:
+        """Yield the exposures of one unit."""
         c = self.exposures.c
-        with self._db.engine.begin() as connection:
-            found = connection.execute(
-                self.exposures.update().where(c.unit == unit).values(unit=other)
-            )
-        return int(found.rowcount)
+        query = (
+            sa.select(c.id, self.tests.c.test_name, c.arm, c.correct, c.rating, c.created_at)
+            .select_from(self.exposures.join(self.tests, self.tests.c.id == c.ab_test_id))
+            .where(c.unit == unit)
+            .order_by(c.id)
+        )
+        for row in connection.execute(query):
+            shown = {"arm": "ab"[row.arm], "created_at": row.created_at.isoformat() + "Z"}
+            yield {**row._mapping, **shown}
+
+    def forget(self, connection: t.Any, unit: str, other: str) -> int:
+        """Put another unit in the place of one that is to be forgotten."""
+        mine = self.exposures.update().where(self.exposures.c.unit == unit)
+        return int(connection.execute(mine.values(unit=other)).rowcount)
 
     def _read(self, condition: t.Any) -> list[Test]:
         query = self.tests.select().where(condition, self.tests.c.plan.is_not(None))

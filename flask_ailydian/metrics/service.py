@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..tables import Tables
 from . import daily
 from . import drift
+from .drift import Day
 from .prometheus import Prometheus
 from .rollup import Rollup
 
@@ -41,27 +42,41 @@ class Metrics:
 
     def drift(self) -> list[dict[str, t.Any]]:
         """Return every signal of every version that answers, and the use of the capacity."""
+        today = now().date()
+        found = []
+        for name, version, days in self._versions(today):
+            signals = drift.watch(days, today, reference_days=self._settings.drift_reference_days)
+            found += [
+                {"model": name, "version": version, **dataclasses.asdict(signal)}
+                for signal in signals
+            ]
+        return found
+
+    def _versions(self, today: date) -> t.Iterator[tuple[str, str, list[Day]]]:
+        """Yield every version that answers, with the days that its signals are made of."""
         metrics, models = self._tables.ModelMetric.__table__, self._tables.Model.__table__
         c, m = metrics.c, models.c
-        query = (
-            sa.select(*c, m.model_name, m.model_version)
+        lived = (
+            sa.select(m.id, m.model_name, m.model_version, sa.func.min(c.date).label("first"))
             .select_from(metrics.join(models, m.id == c.model_id))
             .where(m.deployment_status != "inactive")
-            .order_by(c.date)
+            .group_by(m.id, m.model_name, m.model_version)
+            .order_by(m.model_name, m.model_version)
         )
+        recent = today - timedelta(weeks=drift.WEEKS + 1)
         with self._db.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        versions: dict[tuple[str, str], list[drift.Day]] = {}
-        for row in rows:
-            versions.setdefault((row.model_name, row.model_version), []).append(_day(row))
-        today = now().date()
-        return [
-            {"model": name, "version": version, **dataclasses.asdict(signal)}
-            for (name, version), days in sorted(versions.items())
-            for signal in drift.watch(
-                days, today, reference_days=self._settings.drift_reference_days
-            )
-        ]
+            counted = connection.execute(
+                sa.select(sa.func.max(c.date)).where(c.date < today)
+            ).scalar()
+            for version in connection.execute(lived).all():
+                end = version.first + timedelta(days=self._settings.drift_reference_days)
+                wanted = sa.and_(c.model_id == version.id, sa.or_(c.date < end, c.date >= recent))
+                rows = connection.execute(metrics.select().where(wanted).order_by(c.date)).all()
+                days = [_day(row) for row in rows]
+                if counted is not None and days and days[-1].date < counted:
+                    # The day was counted for others: here nobody asked, which is news as well.
+                    days.append(Day(counted, 0, None, {}, {}, {}, (0, 0)))
+                yield version.model_name, version.model_version, days
 
     def capacity(self) -> dict[str, t.Any]:
         """Return the busiest of the last seven days against what a load test has shown."""
@@ -80,10 +95,10 @@ class Metrics:
         }
 
 
-def _day(row: t.Any) -> drift.Day:
+def _day(row: t.Any) -> Day:
     counted = row.histogram or {}
     total, different = counted.get("inputs") or (0, 0)
-    return drift.Day(
+    return Day(
         date=row.date,
         requests=row.total_requests,
         p95_ms=row.p95_inference_time_ms,

@@ -47,6 +47,11 @@ def rows(
     )
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(12)
+
+
 def called(
     found: Rows,
     plan: Plan | None = None,
@@ -165,6 +170,34 @@ def test_worse_is_told_from_either_side() -> None:
     assert 0 < low < 0.05 < high
     low, high = latency.worse(0)
     assert low < 1 / 1.05 - 1 < high < 0
+
+
+@pytest.mark.parametrize("users", [None, 300])
+def test_no_failures_so_far_are_no_proof_that_there_will_be_none(users: int | None) -> None:
+    plan = Plan(unit="request" if users is None else "user", guardrails={"failures": 0.01})
+    decision = called(rows(600, slower=-0.5, failing=(0, 0), users=users), plan)
+    assert decision.verdict == "running" and "failures" in decision.reasons[0]
+
+
+def test_bounds_of_rare_failures_hold(rng: np.random.Generator) -> None:
+    missed = 0
+    for _ in range(300):
+        n = 400
+        a, b = rng.random(n) < 0.004, rng.random(n) < 0.012
+        values = np.concatenate([a, b]).astype(float)
+        one = dataclasses.replace(rows(2 * n), arm=np.repeat([0, 1], n), failures=values)
+        found = analyse(one, {1: 0.5}, Plan()).findings["failures"]
+        missed += not found.low <= 0.008 <= found.high
+    assert missed <= 15
+
+
+def test_what_costs_is_worse_than_what_costs_nothing() -> None:
+    free, dear = (0.0, 0.0), (0.0, 0.02)
+    assert analyse(rows(cost=free), {1: 0.5}, Plan()).findings["cost"].worse(1) == (0, 0)
+    cost = analyse(rows(cost=dear), {1: 0.5}, Plan()).findings["cost"]
+    assert cost.worse(1) == (np.inf, np.inf) and cost.worse(0) == (-np.inf, 0)
+    assert called(rows(cost=dear)).verdict == "harm"
+    assert called(rows(slower=0.05, cost=dear), Plan(guardrails={})).winner == 0
 
 
 def test_nothing_is_known_of_nothing() -> None:

@@ -145,6 +145,32 @@ def test_the_last_word_counts_and_leaves_one_row(client: FlaskClient, arms: Flas
     assert [(row.id, row.rating) for row in kept] == [(id, 5)]
 
 
+def test_a_repeat_that_comes_late_is_not_the_last_word(client: FlaskClient) -> None:
+    id = predict(client)["id"]
+
+    def say(rating: int, key: str | None) -> t.Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        return client.post(f"{URL}/feedback", json={"id": id, "rating": rating}, headers=headers)
+
+    first = say(2, "k1")
+    assert say(5, "k2").json["rating"] == 5
+    again = say(2, "k1")
+    assert (again.json, again.headers["Idempotent-Replayed"]) == (first.json, "true")
+    with client.application.app_context(), current_ailydian.db.engine.connect() as connection:
+        kept = connection.execute(current_ailydian.tables.Feedback.__table__.select()).one()
+    assert kept.rating == 5
+    other = say(3, "k1")
+    assert (other.status_code, list(other.json["fields"])) == (422, ["Idempotency-Key"])
+
+
+def test_a_key_whose_request_failed_is_free_again(client: FlaskClient) -> None:
+    id = predict(client)["id"]
+    headers = {"Idempotency-Key": "k"}
+    for _ in range(2):
+        body = {"id": id, "label": "a poem"}
+        assert client.post(f"{URL}/feedback", json=body, headers=headers).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("said", "status", "field"),
     [

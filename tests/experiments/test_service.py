@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import os
 import threading
 import time
@@ -177,6 +178,7 @@ def test_backends_of_the_router_are_arms(experiments: t.Any) -> None:
     ]
     assert {(c.backend, c.name) for c in found} == {("onnx", "a"), ("3rdparty", "b")}
     assert {round(c.propensity, 3) for c in found} == {0.7, 0.3}
+    assert experiments.store.get("paid").plan.guardrails == {"failures": 0.01}
     experiments.record(found[0], "q0", latency_ms=5, failed=False, served_arm=1, cost_usd=0.002)
     body = experiments.report("paid")
     assert body["analysis"]["requests"]["ab"[found[0].arm]] == 1
@@ -253,11 +255,15 @@ def test_the_report_can_be_read(experiments: t.Any) -> None:
 def test_a_person_is_forgotten_and_still_counts_once(experiments: t.Any) -> None:
     experiments.create("trial", "shapes", "shapes:v2", plan=Plan(unit="user"))
     for _ in range(3):
-        current_ailydian.predict("shapes", image=encoded(), user_id="ayşe")
+        body = current_ailydian.predict("shapes", image=encoded(), user_id="ayşe")
+    current_ailydian.feedback.give(body["id"], label=body["prediction"], rating=4)
     before = {row.unit for row in rows(experiments.store.exposures)}
-    assert experiments.forget("ayşe") == 3
+    export = json.loads("".join(current_ailydian.privacy.export("ayşe")))
+    assert [x["test_name"] for x in export["ab_tests"]] == ["trial"] * 3
+    assert [(x["label"], x["rating"]) for x in export["feedback"]] == [(body["prediction"], 4)]
+    assert current_ailydian.privacy.erase("ayşe")["rows"] == 3
     after = {row.unit for row in rows(experiments.store.exposures)}
-    assert len(after) == 1 and after != before and experiments.forget("ayşe") == 0
+    assert len(after) == 1 and after != before
 
 
 def test_tables_that_are_missing_are_no_reason_not_to_answer(experiments: t.Any) -> None:

@@ -159,6 +159,34 @@ def test_drift_is_shown_by_every_door(app: Flask, busy: t.Any) -> None:
     assert line.startswith('ailydian_drift{model="shapes"') and float(line.split()[-1]) > 1
 
 
+def test_a_model_that_nobody_asks_any_more_is_news(app: Flask, busy: t.Any) -> None:
+    busy(app, days()[:-1])
+    with app.app_context():
+        assert not any(x["alarm"] for x in current_ailydian.metrics.drift())
+        models = current_ailydian.tables.Model.__table__
+        metric = current_ailydian.tables.ModelMetric.__table__
+        with current_ailydian.db.engine.begin() as connection:
+            other = {
+                "model_name": "other",
+                "model_version": "1",
+                "model_type": "onnx",
+                "domain": "civic",
+                "task": "tensor",
+                "deployment_status": "active",
+            }
+            key = connection.execute(models.insert(), other).inserted_primary_key[0]
+            yesterday = {
+                "model_id": key,
+                "date": now().date() - timedelta(days=1),
+                "total_requests": 5,
+                "successful_requests": 5,
+                "failed_requests": 0,
+            }
+            connection.execute(metric.insert(), yesterday)
+        found = {(x["model"], x["name"]) for x in current_ailydian.metrics.drift() if x["alarm"]}
+    assert found == {("shapes", "volume")}
+
+
 def test_no_drift_is_no_alarm_by_any_door(app: Flask, busy: t.Any) -> None:
     busy(app, days())
     runner = app.test_cli_runner()

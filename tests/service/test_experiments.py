@@ -37,6 +37,12 @@ def host(tmp_path: Path) -> t.Iterator[Flask]:
         dispose(app)
 
 
+def exposures() -> list[t.Any]:
+    table = current_ailydian.tables.ABExposure.__table__
+    with current_ailydian.db.engine.connect() as connection:
+        return list(connection.execute(table.select()))
+
+
 def together(app: Flask, count: int, work: t.Callable[[], t.Any]) -> list[t.Any]:
     """Do *work* in threads at the same time; return what came of it."""
     barrier, found = threading.Barrier(count), []
@@ -69,7 +75,9 @@ def test_a_test_s_life_with_feedback_and_a_report(host: Flask) -> None:
     assert sum(report["analysis"]["units"].values()) == 9
     metrics = report["analysis"]["metrics"]
     assert metrics["accuracy"]["a"]["value"] == 1.0 and metrics["satisfaction"]["a"]["n"] > 0
-    assert experiments.forget("u1") > 0
+    units = {row.unit for row in exposures()}
+    current_ailydian.privacy.erase("u1")
+    assert len(units & {row.unit for row in exposures()}) == 8
     assert experiments.review()[0]["decision"]["verdict"] == "running"
     assert experiments.stop("trial")["verdict"] == "inconclusive"
     assert current_ailydian.metrics.capacity()["requests_per_day"] == 0
@@ -102,4 +110,4 @@ def test_only_one_of_several_stops_a_test(host: Flask) -> None:
 def test_feedback_that_races_leaves_one_row(host: Flask) -> None:
     id = current_ailydian.predict("shapes", image=encoded())["id"]
     found = together(host, 6, lambda: current_ailydian.feedback.give(id, rating=4))
-    assert found == [{"id": id, "correct": None, "rating": 4}] * 6
+    assert found == [{"success": True, "id": id, "correct": None, "rating": 4}] * 6
