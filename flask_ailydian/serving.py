@@ -127,12 +127,11 @@ class Serving:
             providers=self._settings.providers,
             **model.report.opening,
         )
+        # Some models take no empty input; they are none the worse for it.
         with contextlib.suppress(AilydianError):
-            # Memory is laid out and pages are read in the first run.
             arrays = zeros(engine.inputs, (model.preprocessing or {}).get("size", ()))
             deadline = time.monotonic() + self._settings.timeout_seconds
-            for alone in (True, False):
-                engine.run(arrays, deadline=deadline, alone=alone)
+            engine.warm_up(arrays, deadline=deadline)
         if len(data) > 2**22:
             del data
             give_back()

@@ -20,6 +20,10 @@ from .watchdog import shared as watchdog
 
 #: Up to this size of a file, weights may be in memory twice.
 SMALL_BYTES = 64 * 2**20
+#: A run that takes longer on one thread always gains by more of them.
+LONG_SECONDS = 0.03
+#: By which factor several threads must be quicker, or they stay out of it.
+WORTH_IT = 1.25
 
 
 class OnnxEngine:
@@ -109,6 +113,27 @@ class OnnxEngine:
             if ticket is not None:
                 watchdog.call_off(ticket)
         return dict(zip(names, results, strict=True))
+
+    def warm_up(self, arrays: dict[str, Array], *, deadline: float) -> None:
+        """Run on *arrays*, so that memory is laid out, and learn whether more threads help.
+
+        The runs of a small model are shorter than the waking of threads: it does without.
+        """
+        for alone in (True, False):
+            self.run(arrays, deadline=deadline, alone=alone)
+        if self._wide is self._narrow or self._best_of(1, False, arrays, deadline) > LONG_SECONDS:
+            return
+        narrow, wide = (self._best_of(5, alone, arrays, deadline) for alone in (False, True))
+        if wide > narrow / WORTH_IT:
+            self._wide = self._narrow
+
+    def _best_of(self, count: int, alone: bool, arrays: dict[str, Array], deadline: float) -> float:
+        times = []
+        for _ in range(count):
+            started = time.perf_counter()
+            self.run(arrays, deadline=deadline, alone=alone)
+            times.append(time.perf_counter() - started)
+        return min(times)
 
     def close(self) -> None:
         """Drop the sessions; their memory goes back once no run holds them."""

@@ -37,6 +37,9 @@ class Engine(t.Protocol):
         :param exposed: Return the exposed inner values as well, after the outputs.
         """
 
+    def warm_up(self, arrays: dict[str, Array], *, deadline: float) -> None:
+        """Run on *arrays* for the sake of later runs."""
+
     def close(self) -> None:
         """Give back what the engine holds."""
 

@@ -98,6 +98,10 @@ class TorchEngine:
             raise ModelFailed()
         return {spec.name: value for spec, value in zip(self.outputs, results, strict=True)}
 
+    def warm_up(self, arrays: dict[str, Array], *, deadline: float) -> None:
+        """Run once: PyTorch compiles and lays out in the first run."""
+        self.run(arrays, deadline=deadline)
+
     def close(self) -> None:
         """Drop the module; its memory goes back once no run holds it."""
         self._module = None

@@ -156,3 +156,14 @@ def test_softmax_is_stable_and_never_applied_twice() -> None:
     for broken in (np.array([np.nan, 1]), np.array([np.inf, 1]), np.array([])):
         with pytest.raises(ModelFailed):
             probabilities(broken, already=False)
+
+
+def test_a_small_model_does_without_more_threads_and_a_large_one_keeps_them() -> None:
+    small = OnnxEngine(CLASSIFIER, threads=2)
+    assert small._wide is not small._narrow
+    small.warm_up(zeros(), deadline=time.monotonic() + 30)
+    assert small._wide is small._narrow
+    large = OnnxEngine(onnx_models.timed(size=256), threads=2)
+    turns = {"turns": np.array([200], np.int64)}
+    large.warm_up(turns, deadline=time.monotonic() + 60)
+    assert large._wide is not large._narrow
