@@ -56,7 +56,7 @@ def paid(make_desk: t.Any, llmock: t.Any, provider: str) -> t.Iterator[t.Callabl
             AILYDIAN_THIRD_PARTY_MODEL="model-x",
             AILYDIAN_THIRD_PARTY_URL=llmock.base_url(provider),
             AILYDIAN_PRICES={"model-x": PRICE},
-            AILYDIAN_TIMEOUT_SECONDS=config.pop("AILYDIAN_TIMEOUT_SECONDS", 10),
+            AILYDIAN_TIMEOUT_SECONDS=config.pop("AILYDIAN_TIMEOUT_SECONDS", 25),
             model=config.pop("model", False),
             **config,
         )
@@ -116,7 +116,7 @@ FAULTS: dict[str, t.Callable[[t.Any], t.Any]] = {
 def test_a_fault_that_passes_is_sat_out_and_the_client_behaved(
     paid: t.Any, llmock: t.Any, fault: t.Callable[[t.Any], t.Any]
 ) -> None:
-    app = paid(AILYDIAN_THIRD_PARTY_SILENCE_SECONDS=0.8, AILYDIAN_THIRD_PARTY_ATTEMPTS=4)
+    app = paid(AILYDIAN_THIRD_PARTY_SILENCE_SECONDS=1.5, AILYDIAN_THIRD_PARTY_ATTEMPTS=4)
     fault(llmock)
     llmock.reply("Yanıt bütün.", times=None)
     answer = ask(app)
@@ -160,7 +160,7 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(paid: t.Any, llmock: t.A
     llmock.pace(100)
     started = time.monotonic()
     body = ask(app).json
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 5
     assert (body["backend"], body["tried"]) == ("onnx-fallback", {"3rdparty": "timeout"})
 
 
