@@ -9,7 +9,11 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,test]"
 	touch $@
 
-.PHONY: demo test check format wheel clean
+chaos: $(VENV)/.installed ## The long form: 100 kills each, 600 power cuts, 1,000 tampered trails.
+	AILYDIAN_KILL_ROUNDS=100 AILYDIAN_POWER_CUTS=600 AILYDIAN_TAMPERS=1000 \
+		$(PY) -m pytest tests/chaos tests/audit/test_verify.py
+
+.PHONY: chaos demo test check format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)

@@ -30,6 +30,7 @@ from .policy import Policy
 from .policy import SENSITIVE
 from .rows import Checker
 from .sealing import Sealer
+from .shipping import Shipping
 from .subjects import Subjects
 from .writer import Item
 
@@ -59,6 +60,7 @@ class Ledger:
         started: Detail,
         checkpoints: Checkpoints,
         inspection: Inspection,
+        shipping: Shipping | None = None,
     ) -> None:
         self.engine = engine
         self.tables = tables
@@ -75,7 +77,7 @@ class Ledger:
             self.engine, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
         )
         self._delivery = Delivery(
-            self.engine, tables, subjects, self.claims, limits, started, checkpoints
+            self.engine, tables, subjects, self.claims, limits, started, checkpoints, shipping
         )
 
     # What is recorded
@@ -203,6 +205,11 @@ class Ledger:
     def release(self, claim: Claim) -> None:
         """Give up a claim, so that the next request with its key is answered anew."""
         self.claims.release(claim)
+
+    def spooled(self) -> int:
+        """Return how many rows wait on this machine for the database to come back."""
+        shipping = self._delivery.shipping
+        return 0 if shipping is None else shipping.spool.waiting()
 
     def scrub(self) -> None:
         """Let the database drop what was overwritten, as far as it can be asked to."""

@@ -25,10 +25,12 @@ from .line import HostEngine
 from .policy import Policy
 from .privacy import Privacy
 from .retention import Retention
+from .shipping import Shipping
 from .signing import Signer
 from .sinks import exported
 from .sinks import Outlet
 from .sinks import parse
+from .spool import Spool
 from .subjects import Subjects
 
 
@@ -57,6 +59,10 @@ def create_ledger(
     outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
     files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
     checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
+    shipping = None
+    if settings.audit_failure == "spool":
+        spool = Spool(folder / "spool.db", settings.spool_rows)
+        shipping = Shipping(spool, engine, tables, subjects)
     return Ledger(
         engine,
         tables,
@@ -79,6 +85,7 @@ def create_ledger(
             [file for file in files if file is not None],
             folder / "verified.json",
         ),
+        shipping,
     )
 
 
