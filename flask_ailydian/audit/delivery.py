@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections.abc as c
 import dataclasses
 import logging
@@ -203,5 +204,15 @@ def _after_fork() -> None:
         delivery.leave()
 
 
+def _sign_off() -> None:
+    """When the process ends: sign where the chains stand, as far as the database still answers."""
+    for delivery in list(_deliveries):
+        try:
+            delivery.drain()
+        except Exception as error:
+            log.warning("the last checkpoint was not made: %s", type(error).__name__)
+
+
+atexit.register(_sign_off)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -200,6 +200,7 @@ class Ledger:
         if reply is None:
             # The person of that answer was erased, and the answer with them.
             raise Conflict("This key was used before; its answer is not kept any more.")
+        self.note("answer_replayed", detail={"of": _id_in(reply.body), "status": reply.status})
         return reply
 
     def release(self, claim: Claim) -> None:
@@ -232,3 +233,9 @@ class Ledger:
 def encode(body: t.Any) -> str:
     """Return *body* as JSON text, keys in their given order."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _id_in(body: str) -> str | None:
+    """Return the id that a remembered answer bears."""
+    found = json.loads(body).get("id")
+    return found if isinstance(found, str) else None
