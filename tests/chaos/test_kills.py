@@ -90,6 +90,7 @@ def test_no_acknowledged_row_is_lost_when_workers_are_killed(kind: str, tmp_path
             report = app.extensions["ailydian"].audit.inspection.verify()
             app.extensions["ailydian"].audit.close()
         dispose(app)
+    print(f"{len(acknowledged)} rows were acknowledged on {kind}")
     assert len(acknowledged) > 100 * ROUNDS
     lost = [id for id in acknowledged if id.decode() not in found]
     assert (lost, max(found.values())) == ([], 1)
