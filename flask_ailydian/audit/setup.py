@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
-import functools
+import os
 import typing as t
 from pathlib import Path
 
@@ -97,14 +97,25 @@ def create_privacy(ledger: Ledger, tables: Tables) -> Privacy:
 
 
 def _own_engine(url: str, table: sa.Table) -> c.Callable[[], sa.Engine]:
-    @functools.cache
+    made: dict[int, sa.Engine] = {}
+
     def engine() -> sa.Engine:
-        made = sa.create_engine(url)
-        # It is ours alone: no migration of the host's reaches it.
-        table.create(made, checkfirst=True)
-        return made
+        # One for each process: connections do not survive a fork.
+        own = made.get(os.getpid())
+        if own is None:
+            own = sa.create_engine(url)
+            if own.dialect.name == "sqlite":
+                sa.event.listen(own, "connect", _overwrite_what_is_deleted)
+            # It is ours alone: no migration of the host's reaches it.
+            table.create(own, checkfirst=True)
+            made[os.getpid()] = own
+        return own
 
     return engine
+
+
+def _overwrite_what_is_deleted(raw: t.Any, _: t.Any) -> None:
+    raw.execute("PRAGMA secure_delete=ON")
 
 
 def _started(settings: Settings) -> dict[str, str | int | None]:

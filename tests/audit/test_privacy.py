@@ -237,6 +237,7 @@ def test_after_an_erasure_database_log_and_backup_know_nothing(tmp_path: Path) -
         one.close()
         other.close()
         blinds = state.audit.subjects.blinds(b"user\0patient-00007")
+        person = state.audit.subjects._row(b"user\0patient-00007")
         state.privacy.erase("patient-00007")
         again = state.audit.input_hash(
             "image", b"x-ray", user_id="patient-00007", domain="medical"
@@ -247,6 +248,7 @@ def test_after_an_erasure_database_log_and_backup_know_nothing(tmp_path: Path) -
         state.audit.close()
     dispose(app)
     needles = [b"patient-00007", SECRET.encode(), again.encode(), *(b.encode() for b in blinds)]
+    needles += [bytes(person.wrapped), bytes(person.identity)]
     for file in tmp_path.rglob("*"):
         if file.is_file():
             data = file.read_bytes()
