@@ -122,9 +122,15 @@ class Delivery:
             if not self._spooled(item, error):
                 if claim is not None and isinstance(error, Unclear | Late):
                     self._claims.leave_unsettled(claim)
-                    self._keeper.touch()
+                    self._look_after()
                 raise _refused(id, error) from error
-        self._keeper.touch()
+        self._look_after()
+
+    def _look_after(self) -> None:
+        # A database in memory is one connection, and the host may be in the middle of its own
+        # transaction on it: nothing of ours goes there unasked.
+        if not self._line.shared:
+            self._keeper.touch()
 
     def _spooled(self, item: Item | None, error: Exception) -> bool:
         """Keep *item* on this machine until the database is back, if that is wanted."""
@@ -166,7 +172,7 @@ class Delivery:
 
     def drain(self) -> None:
         """Sign where the chain stands before the process goes."""
-        if self.checkpoints.behind(self._committer.chain):
+        if not self._line.shared and self.checkpoints.behind(self._committer.chain):
             self.checkpoints.make(self._committer.chain, now=True)
 
     def close(self) -> None:

@@ -183,3 +183,15 @@ def test_a_leader_that_is_torn_away_tells_everybody_and_leaves_the_lead() -> Non
         writer.write(item(), time.monotonic() + 10)
     writer.write(item(), time.monotonic() + 10)
     assert calls == 2
+
+
+def test_a_database_in_memory_is_left_alone_by_threads(tmp_path: Path) -> None:
+    app = make_host(tmp_path, database="sqlite://")
+    with app.app_context():
+        audit = app.extensions["ailydian"].audit
+        audit.note("one")
+        audit.drain()
+        assert audit._delivery._keeper._thread is None
+        assert audit.inspection.verify().ok
+    assert [e.kind for e in events(app)] == ["writer_started", "one"]
+    dispose(app)
