@@ -92,7 +92,7 @@ def create_ledger(
 def create_privacy(ledger: Ledger, tables: Tables) -> Privacy:
     """Return what answers the rights of persons."""
     signer = ledger.inspection.signer
-    retention = Retention(ledger.engine, tables, signer, ledger.policy)
+    retention = Retention(ledger.engine, tables, signer, ledger.policy, ledger.subjects)
     return Privacy(ledger, tables, ledger.policy, retention)
 
 

@@ -169,6 +169,25 @@ def test_old_rows_end_by_domain_and_the_trail_still_verifies(
     assert not state.audit.inspection.verify().ok
 
 
+def test_with_the_last_row_of_a_person_ends_who_they_were(
+    host: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = host.extensions["ailydian"]
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 200 * DAY_US * 1000)
+    answer(host, "alice", "civic")
+    answer(host, "bob", "medical")
+    monkeypatch.setattr(time, "time_ns", real)
+    assert state.privacy.retain(dry_run=True).persons == 0
+    assert state.privacy.retain().persons == 1
+    assert state.audit.subjects.find("alice") is None
+    assert state.audit.subjects.find("bob") is not None
+    # And whoever comes again is somebody new, also for a process that still had them at hand.
+    answer(host, "alice", "civic")
+    assert state.audit.subjects.find("alice") is not None
+    assert state.audit.inspection.verify().ok
+
+
 def test_nothing_ends_before_the_floor(host: Flask) -> None:
     with pytest.raises(ValidationFailed):
         host.extensions["ailydian"].privacy.retain(older_than=182)
