@@ -9,7 +9,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
 	touch $@
 
-.PHONY: demo test check bench bench-statistics bench-rollup format wheel clean
+.PHONY: demo test check chaos bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -26,6 +26,10 @@ check: $(VENV)/.installed ## Style, types and tests.
 bench: $(VENV)/.installed ## Measure: ROUNDS=5, ONLY=throughput,overhead, PEERS=1, QUICK=1 to see that it runs.
 	$(PY) -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(PEERS),--peers) $(if $(QUICK),--quick)
+
+chaos: $(VENV)/.installed ## The long form: 100 kills each, 600 power cuts, 1,000 tampered trails.
+	AILYDIAN_KILL_ROUNDS=100 AILYDIAN_POWER_CUTS=600 AILYDIAN_TAMPERS=1000 \
+	  $(PY) -m pytest tests/chaos tests/audit/test_verify.py
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .

@@ -3,7 +3,8 @@
 `python -m bench.audit` prints one line of JSON per database: milliseconds that recording adds to
 one lone request, acknowledgements a second of 4 processes with 8 threads each, and their 99th
 percentile, both for rows inserted one by one and for the ledger. The ratio is the figure; the
-absolute numbers are the disk's.
+absolute numbers are the disk's. With `--trail 1000000` it fills a trail instead, verifies it and
+erases one of a thousand persons in it.
 """
 
 from __future__ import annotations
@@ -194,6 +195,60 @@ def measure(kind: str, *, seconds: float, rounds: int, processes: int, threads: 
     return found
 
 
+def trail(kind: str, rows: int) -> dict[str, t.Any]:
+    """Return how fast a trail of *rows* rows is verified, and a person among them erased."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with database(kind, folder) as url:
+            app = host(url, folder)
+            with app.app_context():
+                state = app.extensions["ailydian"]
+                # One thread: the leader's batches are filled by handing many rows over at once.
+                fill(state.audit, rows)
+                started = time.perf_counter()
+                report = state.audit.inspection.verify()
+                verified = time.perf_counter() - started
+                assert report.ok and report.records == rows
+                started = time.perf_counter()
+                erased = state.privacy.erase("person-7")
+                took = time.perf_counter() - started
+                assert erased["rows"] > 0 and state.audit.inspection.verify().ok
+                state.audit.close()
+                app.extensions["sqlalchemy"].engine.dispose()
+    return {
+        "database": kind,
+        "rows": rows,
+        "verified_per_second": round(rows / verified),
+        "erased_rows": erased["rows"],
+        "erase_seconds": round(took, 3),
+    }
+
+
+def fill(audit: t.Any, rows: int) -> None:
+    """Record *rows* rows about a thousand persons."""
+    delivery = audit._delivery
+    audit.note("filling")
+    whole, batch = delivery._writer.write, []
+
+    def gather(item: t.Any, deadline: float) -> None:
+        batch.append(item)
+        if len(batch) == 512:
+            flush()
+
+    def flush() -> None:
+        delivery._committer.commit(batch, time.monotonic() + 60)
+        assert not any(item.error for item in batch)
+        batch.clear()
+
+    delivery._writer.write = gather
+    try:
+        for i in range(rows):
+            audit.record(row(f"person-{i % 1000}"))
+        flush()
+    finally:
+        delivery._writer.write = whole
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print the figures of both databases, one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -202,8 +257,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--trail", type=int, metavar="ROWS", help="Verify and erase instead.")
     given = parser.parse_args(argv)
     for kind in given.database or ("sqlite", "postgresql"):
+        if given.trail:
+            print(json.dumps(trail(kind, given.trail)), flush=True)
+            continue
         figures = measure(
             kind,
             seconds=given.seconds,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import collections.abc as c
 import dataclasses
 import logging
 import os
+import sqlite3
 import time
 import typing as t
 import weakref
@@ -23,6 +25,7 @@ from .checkpoints import Checkpoints
 from .claims import Claim
 from .claims import Claims
 from .commit import Committer
+from .commit import DATA
 from .commit import SubjectGone
 from .commit import Unclear
 from .commit import WorkFailed
@@ -30,8 +33,10 @@ from .keeper import Keeper
 from .line import Line
 from .rows import Unstorable
 from .sealing import sealed
+from .shipping import Shipping
 from .subjects import Subject
 from .subjects import Subjects
+from .writer import Full
 from .writer import Item
 from .writer import Late
 from .writer import Writer
@@ -53,6 +58,7 @@ class Delivery:
     """The writer of one process, its connection, and the thread that looks after them.
 
     :param started: What the event says that every chain begins with.
+    :param shipping: Takes the rows that the database does not; none: they are refused.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class Delivery:
         limits: Limits,
         started: c.Mapping[str, t.Any],
         checkpoints: Checkpoints,
+        shipping: Shipping | None = None,
     ) -> None:
         self._engine = engine
         self._tables = tables
@@ -72,6 +79,7 @@ class Delivery:
         self._limits = limits
         self._started = started
         self.checkpoints = checkpoints
+        self.shipping = shipping
         self._begin_anew()
         _deliveries.add(self)
 
@@ -94,27 +102,54 @@ class Delivery:
         deadline = time.monotonic() + self._limits.timeout
         if self._engine().dialect.name != "sqlite":
             self._watch.touch()
+        item: Item | None = None
         try:
             if self._opener is None:
                 self._opener = self._subjects.deployment()
+            item = made()
             try:
-                self._writer.write(made(), deadline)
+                self._writer.write(item, deadline)
             except SubjectGone:
                 # Erased while the row was on its way: to the trail they are somebody new.
                 self._subjects.forget_all()
-                self._writer.write(made(), deadline)
-            self._keeper.touch()
+                item = made()
+                self._writer.write(item, deadline)
         except AilydianError:
             raise
         except WorkFailed as failed:
             raise failed.error from None
-        except (Unclear, Late) as error:
-            if claim is not None:
-                self._claims.leave_unsettled(claim)
-                self._keeper.touch()
-            raise _refused(id, error) from error
         except Exception as error:
-            raise _refused(id, error) from error
+            if not self._spooled(item, error):
+                if claim is not None and isinstance(error, Unclear | Late):
+                    self._claims.leave_unsettled(claim)
+                    self._look_after()
+                raise _refused(id, error) from error
+        self._look_after()
+
+    def _look_after(self) -> None:
+        # A database in memory is one connection, and the host may be in the middle of its own
+        # transaction on it: nothing of ours goes there unasked.
+        if not self._line.shared:
+            self._keeper.touch()
+
+    def _spooled(self, item: Item | None, error: Exception) -> bool:
+        """Keep *item* on this machine until the database is back, if that is wanted."""
+        if self.shipping is None or item is None or item.work is not None:
+            return False
+        if isinstance(error, (*DATA, Unstorable)):
+            return False
+        try:
+            self.shipping.spool.put(item)
+        except (Full, OSError, sqlite3.Error) as second:
+            log.error("the spool did not take a row: %s", type(second).__name__)
+            return False
+        log.warning("audit row %s waits in the spool: %s", item.event.id, type(error).__name__)
+        return True
+
+    def _ship(self, item: Item) -> None:
+        if self._opener is None:
+            self._opener = self._subjects.deployment()
+        self._writer.write(item, time.monotonic() + self._limits.timeout)
 
     def _opening(self) -> Event:
         assert self._opener is not None
@@ -129,14 +164,15 @@ class Delivery:
 
     def _keep(self) -> bool:
         self._claims.give_up_unsettled()
-        if self.checkpoints.due():
+        if self.checkpoints.behind(self._committer.chain) and self.checkpoints.due():
             self.checkpoints.make(self._committer.chain)
         more = self.checkpoints.behind(self._committer.chain)
-        return self.checkpoints.retry_exports() or more or self._claims.any_unsettled
+        waits = self.shipping is not None and self.shipping.ship(self._ship)
+        return self.checkpoints.retry_exports() or more or waits or self._claims.any_unsettled
 
     def drain(self) -> None:
         """Sign where the chain stands before the process goes."""
-        if self.checkpoints.behind(self._committer.chain):
+        if not self._line.shared and self.checkpoints.behind(self._committer.chain):
             self.checkpoints.make(self._committer.chain, now=True)
 
     def close(self) -> None:
@@ -174,5 +210,15 @@ def _after_fork() -> None:
         delivery.leave()
 
 
+def _sign_off() -> None:
+    """When the process ends: sign where the chains stand, as far as the database still answers."""
+    for delivery in list(_deliveries):
+        try:
+            delivery.drain()
+        except Exception as error:
+            log.warning("the last checkpoint was not made: %s", type(error).__name__)
+
+
+atexit.register(_sign_off)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

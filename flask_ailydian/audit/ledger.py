@@ -30,6 +30,7 @@ from .policy import Policy
 from .policy import SENSITIVE
 from .rows import Checker
 from .sealing import Sealer
+from .shipping import Shipping
 from .subjects import Subjects
 from .writer import Item
 
@@ -59,6 +60,7 @@ class Ledger:
         started: Detail,
         checkpoints: Checkpoints,
         inspection: Inspection,
+        shipping: Shipping | None = None,
     ) -> None:
         self.engine = engine
         self.tables = tables
@@ -75,7 +77,7 @@ class Ledger:
             self.engine, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
         )
         self._delivery = Delivery(
-            self.engine, tables, subjects, self.claims, limits, started, checkpoints
+            self.engine, tables, subjects, self.claims, limits, started, checkpoints, shipping
         )
 
     # What is recorded
@@ -198,11 +200,17 @@ class Ledger:
         if reply is None:
             # The person of that answer was erased, and the answer with them.
             raise Conflict("This key was used before; its answer is not kept any more.")
+        self.note("answer_replayed", detail={"of": _id_in(reply.body), "status": reply.status})
         return reply
 
     def release(self, claim: Claim) -> None:
         """Give up a claim, so that the next request with its key is answered anew."""
         self.claims.release(claim)
+
+    def spooled(self) -> int:
+        """Return how many rows wait on this machine for the database to come back."""
+        shipping = self._delivery.shipping
+        return 0 if shipping is None else shipping.spool.waiting()
 
     def scrub(self) -> None:
         """Let the database drop what was overwritten, as far as it can be asked to."""
@@ -225,3 +233,9 @@ class Ledger:
 def encode(body: t.Any) -> str:
     """Return *body* as JSON text, keys in their given order."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _id_in(body: str) -> str | None:
+    """Return the id that a remembered answer bears."""
+    found = json.loads(body).get("id")
+    return found if isinstance(found, str) else None

@@ -20,6 +20,7 @@ from .policy import DAY
 from .policy import FLOOR_DAYS
 from .policy import Policy
 from .signing import Signer
+from .subjects import Subjects
 
 #: How many links one transaction takes away.
 CHUNK = 2000
@@ -43,11 +44,13 @@ class Purged:
 
     events: int = 0
     records: int = 0
+    persons: int = 0
     domains: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def body(self) -> dict[str, t.Any]:
         """Return the counts for a machine."""
-        return {"events": self.events, "records": self.records, "domains": dict(self.domains)}
+        counts = {"events": self.events, "records": self.records, "persons": self.persons}
+        return {**counts, "domains": dict(self.domains)}
 
 
 class Retention:
@@ -59,6 +62,7 @@ class Retention:
         tables: Tables,
         signer: Signer,
         policy: Policy,
+        subjects: Subjects,
     ) -> None:
         self._engine = engine
         self._events = tables.AuditEvent.__table__
@@ -66,6 +70,7 @@ class Retention:
         self._purges = tables.AuditPurge.__table__
         self._signer = signer
         self._policy = policy
+        self._subjects = subjects
 
     def run(self, *, older_than: int | None = None, dry_run: bool = False) -> Purged:
         """Take away rows that are older than their domain's days.
@@ -86,7 +91,20 @@ class Retention:
         for stretch in self._stretches(old, done):
             if not dry_run:
                 self._take(stretch, moment)
+        if not dry_run:
+            done.persons = self._forget(moment - FLOOR_DAYS * DAY * 10**6)
         return done
+
+    def _forget(self, before_us: int) -> int:
+        """Destroy the keys and identities of persons about whom nothing is left."""
+        e = self._events.c
+        left = sa.union(
+            sa.select(e.subject_ref).where(e.subject_ref.is_not(None)),
+            sa.select(e.actor_ref).where(e.actor_ref.is_not(None)),
+        )
+        with self._engine().begin() as connection:
+            refs = sa.select(left.subquery().c.subject_ref)
+            return self._subjects.destroy_unused(connection, refs, before_us)
 
     def _stretches(self, old: c.Callable[[int, str | None], bool], done: Purged) -> t.Iterator[Run]:
         e = self._events.c

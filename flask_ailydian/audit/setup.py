@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
-import functools
+import os
 import typing as t
 from pathlib import Path
 
@@ -25,10 +25,12 @@ from .line import HostEngine
 from .policy import Policy
 from .privacy import Privacy
 from .retention import Retention
+from .shipping import Shipping
 from .signing import Signer
 from .sinks import exported
 from .sinks import Outlet
 from .sinks import parse
+from .spool import Spool
 from .subjects import Subjects
 
 
@@ -57,6 +59,10 @@ def create_ledger(
     outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
     files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
     checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
+    shipping = None
+    if settings.audit_failure == "spool":
+        spool = Spool(folder / "spool.db", settings.spool_rows)
+        shipping = Shipping(spool, engine, tables, subjects)
     return Ledger(
         engine,
         tables,
@@ -79,25 +85,37 @@ def create_ledger(
             [file for file in files if file is not None],
             folder / "verified.json",
         ),
+        shipping,
     )
 
 
 def create_privacy(ledger: Ledger, tables: Tables) -> Privacy:
     """Return what answers the rights of persons."""
     signer = ledger.inspection.signer
-    retention = Retention(ledger.engine, tables, signer, ledger.policy)
+    retention = Retention(ledger.engine, tables, signer, ledger.policy, ledger.subjects)
     return Privacy(ledger, tables, ledger.policy, retention)
 
 
 def _own_engine(url: str, table: sa.Table) -> c.Callable[[], sa.Engine]:
-    @functools.cache
+    made: dict[int, sa.Engine] = {}
+
     def engine() -> sa.Engine:
-        made = sa.create_engine(url)
-        # It is ours alone: no migration of the host's reaches it.
-        table.create(made, checkfirst=True)
-        return made
+        # One for each process: connections do not survive a fork.
+        own = made.get(os.getpid())
+        if own is None:
+            own = sa.create_engine(url)
+            if own.dialect.name == "sqlite":
+                sa.event.listen(own, "connect", _overwrite_what_is_deleted)
+            # It is ours alone: no migration of the host's reaches it.
+            table.create(own, checkfirst=True)
+            made[os.getpid()] = own
+        return own
 
     return engine
+
+
+def _overwrite_what_is_deleted(raw: t.Any, _: t.Any) -> None:
+    raw.execute("PRAGMA secure_delete=ON")
 
 
 def _started(settings: Settings) -> dict[str, str | int | None]:

@@ -186,6 +186,21 @@ class Subjects:
         gone = {**values, "erased_us": time.time_ns() // 1000}
         connection.execute(self.table.update().where(mine).values(gone))
 
+    def destroy_unused(self, connection: sa.Connection, used: t.Any, before_us: int) -> int:
+        """Empty the rows of persons made before a moment whom none of *used* names.
+
+        Where the keys have a database of their own they stay: the two cannot be joined.
+
+        :returns: How many there were.
+        """
+        if self.separate:
+            return 0
+        c = self.table.c
+        unused = sa.and_(c.identity.is_not(None), c.created_us < before_us, c.ref.not_in(used))
+        values = dict.fromkeys(("blind", "key_id", "wrapped", "identity"))
+        gone = {**values, "erased_us": time.time_ns() // 1000}
+        return connection.execute(self.table.update().where(unused).values(gone)).rowcount
+
     def destroy_apart(self, ref: str) -> None:
         """Empty a person's row where the keys have a database of their own."""
         with self._engine().begin() as connection:

@@ -11,10 +11,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import rev_id
 from flask import current_app
 
+from ..state import current_ailydian
 from ..tables.steps import LATEST
 from .group import ailydian
 
 BODY = "from flask_ailydian.tables import steps\n\n    steps.run(op, {start}, {stop})"
+
+UNLINK = "from flask_ailydian.tables.steps import unlink\n\n    unlink.{way}(op, {users!r})"
 
 
 @ailydian.command("revision")
@@ -37,15 +40,22 @@ def revision(directory: str | None) -> None:
         )
     applied = (getattr(s.module, "ailydian_schema", 0) for s in scripts.walk_revisions())
     have = max(applied, default=0)
+    users = current_ailydian.settings.user_table
+    linked = {getattr(s.module, "ailydian_user_table", None) for s in scripts.walk_revisions()}
     if have >= LATEST:
-        click.echo("The migrations are up to date.")
+        if users and users not in linked:
+            _told(_generate(scripts, f"ailydian unlinks {users}", UNLINK, users=users))
+        else:
+            click.echo("The migrations are up to date.")
         return
     adopted = have == 0 and any(map(_creates_tables, scripts.walk_revisions()))
     written = _write(scripts, LATEST if adopted else have)
     if adopted:
         # `flask db migrate` saw our tables and wrote them down; they are the same tables.
         click.echo("A migration of yours creates the tables already; this one only notes it.")
-    click.echo(f"Wrote {Path(written.path).name}. Now run: flask db upgrade")
+    if users and users not in linked:
+        written = _generate(scripts, f"ailydian unlinks {users}", UNLINK, users=users)
+    _told(written)
 
 
 def _creates_tables(script: t.Any) -> bool:
@@ -55,14 +65,28 @@ def _creates_tables(script: t.Any) -> bool:
 
 
 def _write(scripts: ScriptDirectory, have: int) -> t.Any:
-    same = have == LATEST
+    body = None if have == LATEST else BODY
+    return _generate(scripts, f"ailydian schema {LATEST}", body, have=have)
+
+
+def _generate(
+    scripts: ScriptDirectory, title: str, body: str | None, *, have: int = 0, users: str = ""
+) -> t.Any:
+    """Write one revision; *body* is formatted for both ways."""
+    mark = f"ailydian_user_table = {users!r}" if users else f"ailydian_schema = {LATEST}"
+    up = {"start": have, "stop": LATEST, "way": "upgrade", "users": users}
+    down = {"start": LATEST, "stop": have, "way": "downgrade", "users": users}
     script = scripts.generate_revision(
         rev_id(),
-        f"ailydian schema {LATEST}",
+        title,
         head="head",
-        imports=f"\nailydian_schema = {LATEST}",
-        upgrades="pass" if same else BODY.format(start=have, stop=LATEST),
-        downgrades="pass" if same else BODY.format(start=LATEST, stop=have),
+        imports=f"\n{mark}",
+        upgrades=body.format(**up) if body else "pass",
+        downgrades=body.format(**down) if body else "pass",
     )
     assert script is not None
     return script
+
+
+def _told(script: t.Any) -> None:
+    click.echo(f"Wrote {Path(script.path).name}. Now run: flask db upgrade")

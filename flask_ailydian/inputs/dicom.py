@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import InvalidDicom
 from ..errors import TooManyPixels
 from ..errors import UnsupportedMediaType
+from .quiet import quietly
 
 Array = np.ndarray[t.Any, np.dtype[t.Any]]
 
@@ -56,13 +57,14 @@ def decode_dicom(data: bytes, *, max_pixels: int) -> Image.Image:
     if not is_dicom(data):
         raise InvalidDicom("The bytes are not a DICOM file.")
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
-        size = int(dataset.Rows) * int(dataset.Columns)
-        if size < 1:
-            raise InvalidDicom("The image has no pixels.")
-        if size * int(dataset.get("NumberOfFrames") or 1) > max_pixels:
-            raise TooManyPixels(f"At most {max_pixels} pixels are accepted.")
-        return _picture(np.asarray(pixels.pixel_array(dataset, index=0)), dataset)
+        with quietly():
+            dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
+            size = int(dataset.Rows) * int(dataset.Columns)
+            if size < 1:
+                raise InvalidDicom("The image has no pixels.")
+            if size * int(dataset.get("NumberOfFrames") or 1) > max_pixels:
+                raise TooManyPixels(f"At most {max_pixels} pixels are accepted.")
+            return _picture(np.asarray(pixels.pixel_array(dataset, index=0)), dataset)
     except (InvalidDicom, TooManyPixels):
         raise
     # A decoder may raise anything at all, and its texts quote tags.

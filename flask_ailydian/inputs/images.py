@@ -14,6 +14,7 @@ from ..errors import TooManyPixels
 from ..errors import UnsupportedMediaType
 from . import headers
 from .headers import MEDIA_TYPES as MEDIA_TYPES
+from .quiet import quietly
 
 #: Declared types that say nothing, or nothing wrong; the bytes decide.
 _TOLERATED = frozenset(MEDIA_TYPES) | {"image/jpg", "image/*", "application/octet-stream", ""}
@@ -48,7 +49,8 @@ def decode_image(
     if kind == "JPEG" and headers.count_scans(data) > headers.MAX_SCANS:
         raise InvalidImage(f"The JPEG file has more than {headers.MAX_SCANS} scans.")
     try:
-        return _decode(data, kind, (width, height), draft, apply_orientation)
+        with quietly():
+            return _decode(data, kind, (width, height), draft, apply_orientation)
     except (InvalidImage, UnsupportedMediaType, TooManyPixels):
         raise
     # Hostile bytes have been seen to make Pillow raise nearly everything there is; all of it

@@ -56,6 +56,12 @@ class AuditSettings:
         ("file",),
         "Where signed checkpoints go: `stdout`, `file`, `file:PATH`, `syslog`, `https://…`.",
     )
+    user_table: str = option(
+        "",
+        "The host's user table and its key, as `user.id`: the next `revision` lets the database "
+        "unlink rows when a user is deleted there.",
+        pattern=r"|[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*",
+    )
     spool_rows: int = option(
         100_000, "How many rows the spool takes before answers are refused.", low=1, high=10**8
     )

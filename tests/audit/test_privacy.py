@@ -169,6 +169,25 @@ def test_old_rows_end_by_domain_and_the_trail_still_verifies(
     assert not state.audit.inspection.verify().ok
 
 
+def test_with_the_last_row_of_a_person_ends_who_they_were(
+    host: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = host.extensions["ailydian"]
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 200 * DAY_US * 1000)
+    answer(host, "alice", "civic")
+    answer(host, "bob", "medical")
+    monkeypatch.setattr(time, "time_ns", real)
+    assert state.privacy.retain(dry_run=True).persons == 0
+    assert state.privacy.retain().persons == 1
+    assert state.audit.subjects.find("alice") is None
+    assert state.audit.subjects.find("bob") is not None
+    # And whoever comes again is somebody new, also for a process that still had them at hand.
+    answer(host, "alice", "civic")
+    assert state.audit.subjects.find("alice") is not None
+    assert state.audit.inspection.verify().ok
+
+
 def test_nothing_ends_before_the_floor(host: Flask) -> None:
     with pytest.raises(ValidationFailed):
         host.extensions["ailydian"].privacy.retain(older_than=182)
@@ -237,6 +256,7 @@ def test_after_an_erasure_database_log_and_backup_know_nothing(tmp_path: Path) -
         one.close()
         other.close()
         blinds = state.audit.subjects.blinds(b"user\0patient-00007")
+        person = state.audit.subjects._row(b"user\0patient-00007")
         state.privacy.erase("patient-00007")
         again = state.audit.input_hash(
             "image", b"x-ray", user_id="patient-00007", domain="medical"
@@ -247,6 +267,7 @@ def test_after_an_erasure_database_log_and_backup_know_nothing(tmp_path: Path) -
         state.audit.close()
     dispose(app)
     needles = [b"patient-00007", SECRET.encode(), again.encode(), *(b.encode() for b in blinds)]
+    needles += [bytes(person.wrapped), bytes(person.identity)]
     for file in tmp_path.rglob("*"):
         if file.is_file():
             data = file.read_bytes()

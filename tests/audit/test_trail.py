@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import typing as t
+import warnings
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +16,14 @@ from audit.trails import events
 from audit.trails import run
 from flask import Flask
 from flask.testing import FlaskClient
+from hosts import dispose
+from hosts import make_host
 from pictures import data_uri
 from pictures import encoded
 
 from flask_ailydian.audit import canonical
+from flask_ailydian.audit.checkpoints import Checkpoint
+from flask_ailydian.audit.checkpoints import of_line
 from flask_ailydian.audit.policy import Policy
 from flask_ailydian.errors import AuditUnavailable
 from flask_ailydian.settings import Settings
@@ -161,3 +170,75 @@ def test_a_sensitive_input_is_fingerprinted_under_the_person_s_key(audit: t.Any)
     assert of("a", "medical") == of("a", "legal") != of("b", "medical")
     assert of("a", "medical")[1] == "subject"
     assert of("a", "civic") == of("b", "civic") == of(None, "medical")
+
+
+def test_a_replayed_answer_and_a_refused_key_are_events_without_a_row(
+    app: Flask, client: FlaskClient, audit: t.Any
+) -> None:
+    headers = {"Idempotency-Key": "k"}
+    id = client.post(URL, json=BODY, headers=headers).json["id"]
+    client.post(URL, json=BODY, headers=headers)
+    (event,) = events(app, "answer_replayed")
+    assert audit.detail(event) == {"of": id, "status": 200}
+    assert client.post(URL, json={**BODY, "top_k": 1}, headers=headers).status_code == 422
+    assert client.post(URL, json=BODY, headers={"Idempotency-Key": "x" * 256}).status_code == 422
+    said = [audit.detail(event) for event in events(app, "request_refused")]
+    assert said == [{"error": "validation_failed", "status": 422}] * 2
+    assert len(events(app, "inference")) == 1
+
+
+def test_a_forked_child_writes_on_a_connection_and_in_a_chain_of_its_own(
+    make_app: t.Callable[..., Flask],
+) -> None:
+    # No checkpoint may be under way while it forks: SQLite's locks do not survive that.
+    app = make_app(AILYDIAN_CHECKPOINT_SECONDS=0.0)
+    with app.app_context():
+        _fork_and_write(app, app.extensions["ailydian"].audit)
+
+
+def _fork_and_write(app: Flask, audit: t.Any) -> None:
+    audit.note("parent")
+    with warnings.catch_warnings():
+        # Newer Pythons warn of forking beside threads, which is what servers do.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            app.extensions["sqlalchemy"].engine.dispose(close=False)
+            audit.note("child")
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    audit.note("parent")
+    (of_child,) = events(app, "child")
+    one, other = events(app, "parent")
+    assert one.chain_id == other.chain_id != of_child.chain_id
+    assert (other.seq, of_child.seq) == (one.seq + 1, 2)
+
+
+def test_a_process_that_ends_signs_where_its_chain_stands(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+from hosts import make_host
+app = make_host(pathlib.Path(sys.argv[1]), AILYDIAN_CHECKPOINT_SECONDS=3600.0)
+with app.app_context():
+    audit = app.extensions["ailydian"].audit
+    audit.checkpoints.due = lambda: False
+    audit.note("last words")
+"""
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([str(tests), str(tests.parent)])
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
+    (line,) = (tmp_path / "instance/ailydian/checkpoints.jsonl").read_text().splitlines()
+    assert Checkpoint.of(of_line(line)[0]).heads[0].seq == 2
+
+
+def test_importing_and_init_app_start_no_thread_and_write_nothing(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    app = make_host(tmp_path, create=False)
+    assert set(threading.enumerate()) <= before
+    assert not (tmp_path / "instance").exists()
+    dispose(app)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import typing as t
@@ -82,3 +84,35 @@ def test_several_heads_are_for_the_host_to_merge(run: Run) -> None:
     run("db", "revision", "--rev-id", "a")
     run("db", "revision", "--rev-id", "b", "--head", "base", "--splice")
     assert "merge" in run("ailydian", "revision", fails=True)
+
+
+def test_deleting_a_user_unlinks_the_rows_where_the_host_names_its_table(
+    run: Run, tmp_path: Path
+) -> None:
+    named = 'app.config["AILYDIAN_USER_TABLE"] = "dog.id"\nFlaskAilydian(app)'
+    (tmp_path / "app.py").write_text(HOST.replace("FlaskAilydian(app)", named))
+    run("db", "init")
+    run("db", "migrate", "-m", "the host's own and ours")
+    run("ailydian", "revision")
+    assert "up to date" in run("ailydian", "revision")
+    run("db", "upgrade")
+    run("db", "check")
+    db = sqlite3.connect(tmp_path / "instance" / "host.db")
+    with contextlib.closing(db), db:
+        db.execute("INSERT INTO dog (id) VALUES (7), (8)")
+        row = "INSERT INTO pytorch_inference_logs (id, user_id, status, created_at)"
+        for id, user in (("a", "7"), ("b", "8")):
+            db.execute(f"{row} VALUES (?, ?, 'success', '2026-01-01')", (id, user))
+        db.execute("DELETE FROM dog WHERE id = 7")
+        kept = db.execute("SELECT id, user_id FROM pytorch_inference_logs ORDER BY id").fetchall()
+    assert kept == [("a", None), ("b", "8")]
+    run("db", "downgrade", "base")
+
+
+def test_a_table_that_is_named_later_gets_a_migration_of_its_own(run: Run, tmp_path: Path) -> None:
+    run("db", "init")
+    run("ailydian", "revision")
+    named = 'app.config["AILYDIAN_USER_TABLE"] = "dog.id"\nFlaskAilydian(app)'
+    (tmp_path / "app.py").write_text(HOST.replace("FlaskAilydian(app)", named))
+    assert "Wrote" in run("ailydian", "revision")
+    assert "up to date" in run("ailydian", "revision")

@@ -35,6 +35,8 @@ def ready() -> Response:
     checks["process"] = health.Finding(
         not state.lifecycle.draining, "Draining." if state.lifecycle.draining else "Serving."
     )
+    if (waiting := state.audit.spooled()) or state.settings.audit_failure == "spool":
+        checks["spool"] = health.Finding(True, f"{waiting} rows wait for the database.")
     well = all(check.ok for check in checks.values())
     body = {
         "success": well,

@@ -33,8 +33,16 @@ def infer() -> dict[str, t.Any] | Response:
         return current_ailydian.inference.answer(
             lambda: forms.read(read_body(*forms.body_limit())), actor=actor, patience=patience
         )
-    body = read_body(*forms.body_limit())
-    claim = claim_key(key, actor, body)
+    try:
+        body = read_body(*forms.body_limit())
+        claim = claim_key(key, actor, body)
+    except errors.AuditUnavailable:
+        raise
+    except errors.AilydianError as error:
+        # Refused before there was anything to answer: an event, and no row.
+        detail: dict[str, str | int | None] = {"error": error.code, "status": error.status}
+        current_ailydian.audit.note("request_refused", actor=actor, detail=detail)
+        raise
     if isinstance(claim, Reply):
         return replay(claim)
     return current_ailydian.inference.answer(

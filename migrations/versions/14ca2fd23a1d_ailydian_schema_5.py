@@ -1,15 +1,15 @@
 """ailydian schema 5
 
-Revision ID: 38507fa062a5
+Revision ID: 14ca2fd23a1d
 Revises: 0003_demo
-Create Date: 2026-11-25 01:51:21.450739
+Create Date: 2026-11-25 02:14:07.173639
 """
 
 from alembic import op
 
 ailydian_schema = 5
 
-revision = "38507fa062a5"
+revision = "14ca2fd23a1d"
 down_revision = "0003_demo"
 branch_labels = None
 depends_on = None
