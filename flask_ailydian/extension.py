@@ -13,6 +13,7 @@ from .audit.keys import KeyProvider
 from .audit.setup import create_ledger
 from .audit.setup import create_privacy
 from .cli import ailydian as commands
+from .clock import now
 from .engine import cores
 from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
@@ -114,6 +115,9 @@ def _state(
     router = create_router(
         settings, db, tables, registry, inference, ledger, fingerprint, experiments
     )
+    if settings.budget_day:
+        budgets = router.third_party.budgets
+        metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
     return State(
         settings=settings,
         db=db,

@@ -14,6 +14,8 @@ import numpy as np
 from .child import ask
 from .child import ProbeLimits
 
+CPU_INFO = Path("/proc/cpuinfo")
+
 Array = np.ndarray[t.Any, np.dtype[t.Any]]
 #: Largest answer with the scores of all samples: 10,000 of 10,000 classes.
 MAX_SCORES_BYTES = 4 * 10**8
@@ -54,7 +56,7 @@ def weight_bits(machine: str | None = None, described: str | None = None) -> int
         return 8
     if described is None:
         try:
-            described = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+            described = CPU_INFO.read_text("utf-8", errors="replace")
         except OSError:
             return 7
     return 8 if "vnni" in described else 7

@@ -93,6 +93,10 @@ class Budgets:
             query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
             return int(connection.execute(query).scalar() or 0)
 
+    def day_used(self, limit: float, moment: datetime) -> float:
+        """Return how much of the day's limit is spent or reserved; 1 is all of it."""
+        return self.committed(f"day:{moment.date().isoformat()}") / to_nano(Decimal(str(limit)))
+
     def _make(self, scopes: c.Iterable[str], moment: datetime) -> None:
         """See to it that every scope has its row."""
         columns = self._table.c

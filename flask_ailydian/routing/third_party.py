@@ -69,7 +69,7 @@ class ThirdParty:
         patience: Patience,
     ) -> None:
         self._settings = settings
-        self._budgets = budgets
+        self.budgets = budgets
         self._breaker = breaker
         self._fingerprint = fingerprint
         self._note = note
@@ -234,7 +234,7 @@ class ThirdParty:
         return Purse(
             price,
             price.worst(sent, question.max_tokens),
-            self._budgets,
+            self.budgets,
             limits.scopes(turn.moment, user, domain),
             turn.moment,
             before,

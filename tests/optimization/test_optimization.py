@@ -277,13 +277,14 @@ def test_labels_come_from_a_table_or_from_folders(tmp_path: Path) -> None:
 
 
 def test_weights_keep_a_bit_free_where_products_would_overflow(
-    make_app: t.Callable[..., Flask], folder: Path, monkeypatch: pytest.MonkeyPatch
+    make_app: t.Callable[..., Flask], folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert optimize.weight_bits("x86_64", "flags : avx2 avx512_vnni") == 8
     assert optimize.weight_bits("x86_64", "flags : avx2 avx512f") == 7
     assert optimize.weight_bits("aarch64", "Features : asimd") == 8
     monkeypatch.setattr(optimize.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(optimize.Path, "read_text", lambda *a, **k: "flags : avx2")
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    monkeypatch.setattr(optimize, "CPU_INFO", tmp_path / "cpuinfo")
     app = make_app()
     with app.app_context():
         record = register(onnx_models.convolutional())

@@ -1,5 +1,6 @@
 """A host that is not ours, with its own tables. Run as a program, it is its own client."""
 
+import base64
 import json
 import os
 import sys
@@ -71,6 +72,16 @@ def main(base: str, picture: str) -> None:
     assert json.loads(body)["model"]["status"] == "testing", body
     status, body = fetch(f"{api}/inference?model_name=photo", b"no picture", "image/png")
     assert (status, json.loads(body)["error"]) == (400, "invalid_image"), body
+    twice = [{"image": base64.b64encode(photo).decode(), "user_id": "owner-1"}] * 2
+    batch = json.dumps({"model_name": "photo", "items": [*twice, {"image": "AAAA"}]}).encode()
+    status, body = fetch(f"{api}/inference/batch", batch, "application/json")
+    said = json.loads(body)
+    assert (status, said["succeeded"], said["failed"]) == (200, 2, 1), body
+    assert said["results"][0]["probabilities"] == answer["probabilities"], body
+    status, body = fetch(f"{api}/inference?model_name=photo", photo, "image/png")
+    assert json.loads(body).get("cached") is True, body
+    status, body = fetch(f"{api}/inference?model_name=photo&explain=true", photo, "image/png")
+    assert json.loads(body)["explanation"]["grid"], body
     assert fetch(f"{base}/nowhere") == (404, b"<h1>no such dog</h1>")
     assert fetch(f"{api}/nowhere")[0] == 404
     assert json.loads(fetch(f"{api}/openapi.json")[1])["openapi"].startswith("3.1")
@@ -84,8 +95,8 @@ def main(base: str, picture: str) -> None:
         rows = db.session.execute(
             db.text("SELECT status, count(*) FROM pytorch_inference_logs GROUP BY status")
         ).all()
-        # One from the command line, four by HTTP; one that failed.
-        assert dict(map(tuple, rows)) == {"success": 5, "failed": 1}, rows
+        # One from the command line, eight by HTTP; two that failed.
+        assert dict(map(tuple, rows)) == {"success": 9, "failed": 2}, rows
     print(json.dumps(answer, indent=2))
 
 
