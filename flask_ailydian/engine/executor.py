@@ -25,6 +25,17 @@ WEIGHT = 0.1
 MARGIN = 1.1
 
 
+class _Turn:
+    """One caller's place in the line; the lock is released when its turn has come."""
+
+    __slots__ = ("alone", "come")
+
+    def __init__(self) -> None:
+        self.alone = False
+        self.come = threading.Lock()
+        self.come.acquire()
+
+
 class Gate:
     """A number of slots, given out in the order in which they were asked for."""
 
@@ -32,7 +43,7 @@ class Gate:
         self.slots = slots
         self._lock = threading.Lock()
         self._free = slots
-        self._waiting: collections.deque[threading.Lock] = collections.deque()
+        self._waiting: collections.deque[_Turn] = collections.deque()
 
     @property
     def crowded(self) -> bool:
@@ -49,22 +60,23 @@ class Gate:
             if self._free and not self._waiting:
                 self._free -= 1
                 return self._free == self.slots - 1
-            turn = threading.Lock()
-            turn.acquire()
+            turn = _Turn()
             self._waiting.append(turn)
-        if not turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not turn.come.acquire(timeout=max(0.0, deadline - time.monotonic())):
             with self._lock:
                 # Between the time-out and this lock the turn may have come after all.
                 if turn in self._waiting:
                     self._waiting.remove(turn)
                     raise Timeout()
-        return False
+        return turn.alone
 
     def leave(self) -> None:
         """Give the slot to who has waited longest; it is never free in between."""
         with self._lock:
             if self._waiting:
-                self._waiting.popleft().release()
+                turn = self._waiting.popleft()
+                turn.alone = not self._waiting and self._free == self.slots - 1
+                turn.come.release()
             else:
                 self._free += 1
 

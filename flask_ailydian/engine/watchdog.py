@@ -10,7 +10,7 @@ import time
 from .forks import restart_in_children
 
 #: How exact deadlines are, in seconds, and how often callers are looked at.
-TICK = 0.02
+TICK = 0.01
 #: After so long without work the thread sleeps until it is woken.
 IDLE = 1.0
 

@@ -91,7 +91,22 @@ def test_a_newcomer_never_overtakes_who_was_handed_the_slot() -> None:
     with pytest.raises(Timeout):
         gate.enter(time.monotonic())
     waiter.join(10)
+    # Nobody has the other slots, because there are none.
+    assert taken == [True]
+
+
+def test_who_waited_and_finds_the_others_gone_is_alone_as_well() -> None:
+    gate, taken = Gate(2), list[bool]()
+    assert gate.enter(later()) and not gate.enter(later())
+    waiter = threading.Thread(target=lambda: taken.append(gate.enter(later())))
+    waiter.start()
+    until(lambda: gate.crowded)
+    gate.leave()
+    waiter.join(10)
     assert taken == [False]
+    gate.leave()
+    gate.leave()
+    assert gate.enter(later())
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
