@@ -23,7 +23,7 @@ from ..workshop import Host
 
 MODEL = "small"
 #: Servers take turns after so many requests, so that noise falls on all of them.
-BLOCK = 25
+BLOCK = 100
 
 
 def measure(bench: Bench) -> list[Row]:

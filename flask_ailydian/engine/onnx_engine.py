@@ -20,8 +20,9 @@ from .watchdog import shared as watchdog
 
 #: Up to this size of a file, weights may be in memory twice.
 SMALL_BYTES = 64 * 2**20
-#: A run that takes longer on one thread always gains by more of them.
-LONG_SECONDS = 0.03
+#: A run that takes longer on one thread always gains by more of them, and one that takes less
+#: than the other never does: what it gains it pays for in waking threads.
+LONG_SECONDS, SHORT_SECONDS = 0.03, 0.004
 #: By which factor several threads must be quicker, or they stay out of it.
 WORTH_IT = 1.25
 
@@ -124,7 +125,7 @@ class OnnxEngine:
         if self._wide is self._narrow or self._best_of(1, False, arrays, deadline) > LONG_SECONDS:
             return
         narrow, wide = (self._best_of(5, alone, arrays, deadline) for alone in (False, True))
-        if wide > narrow / WORTH_IT:
+        if narrow < SHORT_SECONDS or wide > narrow / WORTH_IT:
             self._wide = self._narrow
 
     def _best_of(self, count: int, alone: bool, arrays: dict[str, Array], deadline: float) -> float:
