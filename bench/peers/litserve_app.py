@@ -36,4 +36,10 @@ if __name__ == "__main__":
     server = ls.LitServer(
         Api(), accelerator="cpu", workers_per_device=workers, fast_queue=True, timeout=120
     )
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, log_level="warning")
+    server.run(
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        num_api_servers=1,
+        log_level="warning",
+        generate_client_file=False,
+    )

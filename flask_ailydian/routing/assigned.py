@@ -13,8 +13,9 @@ from .turn import Turn
 def assigned(experiments: Experiments, turn: Turn, asked: Asked) -> Arm | None:
     """Return the arm, and keep it with the query; ``None`` when no test has it."""
     choice = experiments.choose(f"query:{asked.domain}", user_id=turn.user, request_id=turn.id)
-    # A shadow would send the text to a second backend: that is decided by the host, not drawn.
-    if choice is None or choice.shadow or choice.backend not in (ONNX, THIRD_PARTY):
+    if choice is None or choice.backend not in (ONNX, THIRD_PARTY):
         return None
     turn.choice = choice
-    return Arm(choice.backend, choice.name, choice.propensity, choice.test_id)
+    # In a shadow test the first arm answers everybody.
+    propensity = 1.0 if choice.shadow else choice.propensity
+    return Arm(choice.backend, choice.name, propensity, choice.test_id)

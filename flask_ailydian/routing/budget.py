@@ -12,6 +12,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from ..errors import BudgetExhausted
+from ..settings import Settings
 from ..tables import Tables
 from .money import to_nano
 
@@ -25,6 +26,16 @@ class Limits:
     day: Decimal = Decimal(0)
     user: Decimal = Decimal(0)
     domains: c.Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Return what the settings allow."""
+        domains = settings.budget_domains.items()
+        return cls(
+            Decimal(str(settings.budget_day)),
+            Decimal(str(settings.budget_user)),
+            {name: Decimal(str(usd)) for name, usd in domains},
+        )
 
     def scopes(self, moment: datetime, user: str | None, domain: str) -> dict[str, int]:
         """Return the scopes that a query falls in, with their limits in billionths.

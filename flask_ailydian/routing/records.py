@@ -22,6 +22,7 @@ from ..experiments.arms import backend_of
 from ..experiments.service import Experiments
 from .backends.base import BackendFailure
 from .money import from_nano
+from .shadows import Shadows
 from .third_party import ThirdParty
 from .turn import Turn
 
@@ -31,9 +32,16 @@ log = logging.getLogger("flask_ailydian.router")
 class Records:
     """Writes what became of a query: its cost first, then its answer."""
 
-    def __init__(self, ledger: Ledger, third_party: ThirdParty, experiments: Experiments) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        third_party: ThirdParty,
+        experiments: Experiments,
+        shadows: Shadows,
+    ) -> None:
         self._ledger = ledger
         self._experiments = experiments
+        self._shadows = shadows
         self._third_party = third_party
 
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
@@ -46,6 +54,7 @@ class Records:
         # On record from here on: what fails after this must not be recorded as a second answer.
         turn.finished = True
         self._expose(turn, failed=False)
+        self._shadows.offer(turn)
         signals.inference_done.send(app(), record=row)
         return body
 

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 import typing as t
-from decimal import Decimal
 
 from .. import signals
 from ..audit.claims import Claim
@@ -40,6 +39,7 @@ from .records import app
 from .records import Records
 from .records import word_of
 from .scoring import Scoring
+from .shadows import Shadows
 from .third_party import Pieces
 from .third_party import ThirdParty
 from .turn import Asked
@@ -74,16 +74,13 @@ class Router:
         self.scoring = scoring
         self._ledger = ledger
         self._experiments = experiments
-        self._records = Records(ledger, third_party, experiments)
         self._fingerprint = fingerprint
         self._rules = Rules(settings.router_split, frozenset(settings.router_in_house))
-        self._limits = Limits(
-            Decimal(str(settings.budget_day)),
-            Decimal(str(settings.budget_user)),
-            {name: Decimal(str(usd)) for name, usd in settings.budget_domains.items()},
-        )
+        self._limits = Limits.of(settings)
         self.local = local
         self.third_party = third_party
+        shadows = Shadows(experiments, local, third_party, self._limits, settings.timeout_seconds)
+        self._records = Records(ledger, third_party, experiments, shadows)
         self.choose: Choose | None = None
         self.override: Override | None = None
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc as c
 import json
 import typing as t
 
@@ -12,6 +13,13 @@ from onnx import TensorProto
 
 from flask_ailydian import current_ailydian
 from flask_ailydian.registration import Declared
+from flask_ailydian.routing.backends.base import BackendFailure
+from flask_ailydian.routing.backends.base import Event
+from flask_ailydian.routing.backends.base import Finished
+from flask_ailydian.routing.backends.base import Question
+from flask_ailydian.routing.backends.base import Text
+from flask_ailydian.routing.backends.base import Used
+from flask_ailydian.routing.money import Usage
 
 GREETING, HOURS, OTHER = "selam", "saat", "kapsam_disi"
 ANSWERS = {
@@ -19,6 +27,8 @@ ANSWERS = {
     HOURS: "Hafta içi 08.00-17.00 arası açığız.",
     OTHER: "Bu konuda bilgim yok.",
 }
+
+PRICES = {"twin-1": {"since": "2026-01-01", "input": "2", "output": "10", "per": 1_000_000}}
 
 
 def text_model(**metadata: t.Any) -> bytes:
@@ -66,6 +76,38 @@ def make_desk(make_app: t.Callable[..., Flask]) -> t.Callable[..., Flask]:
                     data, "desk", "v1", Declared(domain="chat"), activate=True
                 )
         return app
+
+    return make
+
+
+class Twin:
+    """A paid backend of the host's own: says the question back, and fails when told to."""
+
+    name, model = "twin", "twin-1"
+
+    def __init__(self, failure: BackendFailure | None = None, after: int = 0) -> None:
+        self.failure, self.after = failure, after
+        self.asked: list[Question] = []
+
+    def attempt(self, question: Question, deadline: float) -> c.Iterator[Event]:
+        self.asked.append(question)
+        yield Used(Usage(20, 1))
+        for number, word in enumerate(question.text.split()):
+            if self.failure and number == self.after:
+                raise self.failure
+            yield Text(word + " ")
+        yield Used(Usage(20, 7))
+        yield Finished("stop")
+
+
+@pytest.fixture
+def make_twin(make_desk: t.Callable[..., Flask]) -> t.Callable[..., tuple[Flask, Twin]]:
+    def make(twin: Twin | None = None, **config: t.Any) -> tuple[Flask, Twin]:
+        config = {"AILYDIAN_THIRD_PARTY": "twin", "AILYDIAN_PRICES": PRICES} | config
+        app = make_desk(AILYDIAN_THIRD_PARTY_MODEL="twin-1", **config)
+        made = twin or Twin()
+        app.extensions["ailydian"].router.third_party.register("twin", lambda: made)
+        return app, made
 
     return make
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as c
 import json
 import threading
 import time
@@ -17,6 +16,7 @@ from routing.conftest import GREETING
 from routing.conftest import OTHER
 from routing.conftest import rows
 from routing.conftest import text_model
+from routing.conftest import Twin
 
 from flask_ailydian import current_ailydian
 from flask_ailydian import signals
@@ -24,13 +24,7 @@ from flask_ailydian.errors import AuditUnavailable
 from flask_ailydian.errors import ValidationFailed
 from flask_ailydian.registration import Declared
 from flask_ailydian.routing.backends.base import BackendFailure
-from flask_ailydian.routing.backends.base import Event
-from flask_ailydian.routing.backends.base import Finished
-from flask_ailydian.routing.backends.base import Question
-from flask_ailydian.routing.backends.base import Text
-from flask_ailydian.routing.backends.base import Used
 from flask_ailydian.routing.learning import textgraph
-from flask_ailydian.routing.money import Usage
 from flask_ailydian.routing.policy import Arm
 from flask_ailydian.routing.turn import Asked
 from flask_ailydian.routing.turn import Turn
@@ -40,39 +34,6 @@ LONG = (
     "Hasta verilerini analiz ederek COVID-19, pnömoni ve normal akciğer dokusu "
     "arasındaki farkları karşılaştır"
 )
-PRICES = {"twin-1": {"since": "2026-01-01", "input": "2", "output": "10", "per": 1_000_000}}
-
-
-class Twin:
-    """A paid backend of the host's own: says the question back, and fails when told to."""
-
-    name, model = "twin", "twin-1"
-
-    def __init__(self, failure: BackendFailure | None = None, after: int = 0) -> None:
-        self.failure, self.after = failure, after
-        self.asked: list[Question] = []
-
-    def attempt(self, question: Question, deadline: float) -> c.Iterator[Event]:
-        self.asked.append(question)
-        yield Used(Usage(20, 1))
-        for number, word in enumerate(question.text.split()):
-            if self.failure and number == self.after:
-                raise self.failure
-            yield Text(word + " ")
-        yield Used(Usage(20, 7))
-        yield Finished("stop")
-
-
-@pytest.fixture
-def make_twin(make_desk: t.Callable[..., Flask]) -> t.Callable[..., tuple[Flask, Twin]]:
-    def make(twin: Twin | None = None, **config: t.Any) -> tuple[Flask, Twin]:
-        config = {"AILYDIAN_THIRD_PARTY": "twin", "AILYDIAN_PRICES": PRICES} | config
-        app = make_desk(AILYDIAN_THIRD_PARTY_MODEL="twin-1", **config)
-        made = twin or Twin()
-        app.extensions["ailydian"].router.third_party.register("twin", lambda: made)
-        return app, made
-
-    return make
 
 
 def ask(app: Flask, query: str, **more: t.Any) -> t.Any:
