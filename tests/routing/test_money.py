@@ -18,10 +18,9 @@ from hosts import make_host
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.conftest import rows
+from routing.conftest import Twin
 from routing.test_query import ask
 from routing.test_query import LONG
-from routing.test_query import make_twin as make_twin
-from routing.test_query import Twin
 
 from flask_ailydian.errors import BudgetExhausted
 from flask_ailydian.routing.backends.base import BackendFailure
