@@ -123,7 +123,8 @@ def to_text(body: dict[str, t.Any]) -> str:
     for name, metric in analysis["metrics"].items():
         sentence = _sentence(name, metric)
         if sentence is None:
-            unknown.append(f"  {name.capitalize()}: nothing was measured.")
+            silent = " or ".join(x.upper() for x in "ab" if metric[x]["value"] is None)
+            unknown.append(f"  {name.capitalize()}: nothing was measured of {silent}.")
         elif metric["p"] <= body["plan"]["alpha"]:
             known.append(f"  {sentence}")
         else:
