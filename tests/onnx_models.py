@@ -144,8 +144,9 @@ def text_classifier() -> bytes:
     )
 
 
-def _loop(count: int | None, size: int) -> bytes:
-    body = helper.make_graph(
+def _turn(size: int) -> t.Any:
+    """Return the graph of one turn of a loop: a product of matrices and a softmax."""
+    return helper.make_graph(
         [
             helper.make_node("MatMul", ["x", "x"], ["y"]),
             helper.make_node("Softmax", ["y"], ["z"]),
@@ -159,6 +160,10 @@ def _loop(count: int | None, size: int) -> bytes:
         ],
         [value("on", [], TensorProto.BOOL), value("z", [size, size])],
     )
+
+
+def _loop(count: int | None, size: int) -> bytes:
+    body = _turn(size)
     weights: dict[str, t.Any] = {"yes": np.array(True)}
     if count is not None:
         weights["count"] = np.array(count, dtype=np.int64)
@@ -170,20 +175,7 @@ def _loop(count: int | None, size: int) -> bytes:
 
 def timed(size: int = 64) -> bytes:
     """`turns` [1], whole numbers → `output` [size, size]: a run as long as its caller wants."""
-    body = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "x"], ["y"]),
-            helper.make_node("Softmax", ["y"], ["z"]),
-            helper.make_node("Identity", ["go"], ["on"]),
-        ],
-        "body",
-        [
-            value("i", [], TensorProto.INT64),
-            value("go", [], TensorProto.BOOL),
-            value("x", [size, size]),
-        ],
-        [value("on", [], TensorProto.BOOL), value("z", [size, size])],
-    )
+    body = _turn(size)
     node = helper.make_node("Loop", ["turns", "yes", "start"], ["output"], body=body)
     weights = {"yes": np.array(True), "start": np.eye(size, dtype=np.float32)}
     turns = value("turns", [1], TensorProto.INT64)

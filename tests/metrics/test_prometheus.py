@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from pictures import data_uri
 from pictures import encoded
 
+from flask_ailydian.clock import now
 from flask_ailydian.errors import NotFound
 from flask_ailydian.metrics import prometheus
 from flask_ailydian.metrics.gauges import Lately
@@ -126,3 +127,16 @@ def test_what_costs_is_asked_for_lately_and_not_again() -> None:
     asked: list[int] = []
     lately = Lately(lambda: asked.append(1) or [((), 2.0)])  # type: ignore[func-returns-value]
     assert lately() == lately() == [((), 2.0)] and len(asked) == 1
+
+
+def test_the_day_s_budget_is_shown_where_there_is_one(make_app: t.Callable[..., Flask]) -> None:
+    app = make_app(AILYDIAN_BUDGET_DAY=0.5)
+    budgets = app.extensions["ailydian"].router.third_party.budgets
+    moment = now()
+    with app.app_context():
+        scope = f"day:{moment.date().isoformat()}"
+        budgets.reserve({scope: 500_000_000}, 125_000_000, moment)
+    text = app.test_client().get(f"{URL}/metrics").text
+    assert 'ailydian_budget_used_ratio{budget="day"} 0.25' in text
+    without = make_app().test_client().get(f"{URL}/metrics").text
+    assert 'budget="day"' not in without
