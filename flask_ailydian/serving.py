@@ -19,6 +19,7 @@ from .engine.protocol import Engine
 from .engine.sessions import SessionPool
 from .engine.signature import zeros
 from .errors import AilydianError
+from .errors import ModelNotFound
 from .records import ModelRecord
 from .registry import Registry
 from .settings import Settings
@@ -45,6 +46,7 @@ class Serving:
         """Forget what is being loaded."""
         self._lock = threading.Lock()
         self._answering: dict[str, ModelRecord] = {}
+        self._servable: c.Collection[str] | None = None
         self._loading: dict[str, float] = {}
 
     def resolve(self, name: str, version: str | None) -> ModelRecord:
@@ -71,15 +73,22 @@ class Serving:
                 if time.monotonic() - since < GRACE:
                     return before
         self._answering[name] = record
+        if before is not None and before.sha256 != record.sha256:
+            self._sweep()
         return record
 
     @contextlib.contextmanager
     def lease(self, model: ModelRecord, deadline: float) -> t.Iterator[Engine]:
         """Lend a model's engine for the length of the block; loads it when it is not at hand."""
-        with self.pool.lease(
-            model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
-        ) as engine:
-            yield engine
+        try:
+            with self.pool.lease(
+                model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
+            ) as engine:
+                yield engine
+        finally:
+            # Who had resolved the version before may have loaded it again.
+            if self._servable is not None and model.sha256 not in self._servable:
+                self._sweep()
 
     def read(self, model: ModelRecord) -> bytes:
         """Return the bytes of a model's file."""
@@ -145,4 +154,17 @@ class Serving:
         return self._graphs.open(with_outputs(data, exposed), digest)
 
     def _changed(self, servable: c.Collection[str]) -> None:
-        self.pool.keep_only(servable)
+        self._servable = servable
+        for name, record in list(self._answering.items()):
+            if record.sha256 not in servable:
+                try:
+                    self._registry.resolve(name)
+                except ModelNotFound:
+                    self._answering.pop(name, None)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop what may not answer any more, except what goes on while another is loaded."""
+        if self._servable is not None:
+            going_on = {record.sha256 for record in list(self._answering.values())}
+            self.pool.keep_only(going_on.union(self._servable))
