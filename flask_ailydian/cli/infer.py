@@ -13,10 +13,9 @@ import click
 
 from ..errors import InvalidInput
 from ..prediction import Given
+from ..samples import SUFFIXES
 from ..state import current_ailydian
 from .group import ailydian
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".dcm"})
 
 #: How every line of results begins.
 START = b'{"file": '

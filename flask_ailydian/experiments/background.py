@@ -10,7 +10,8 @@ import os
 import threading
 import time
 import typing as t
-import weakref
+
+from ..engine.forks import restart_in_children
 
 log = logging.getLogger("flask_ailydian.experiments")
 
@@ -29,10 +30,11 @@ class Background:
     def __init__(self, limit: int, patience: float = PATIENCE_SECONDS) -> None:
         self._limit = limit
         self._patience = patience
-        self._start_anew()
-        _all.add(self)
+        self.start_anew()
+        restart_in_children(self)
 
-    def _start_anew(self) -> None:
+    def start_anew(self) -> None:
+        """Forget what waits, and who is being answered."""
         self._wake = threading.Condition()
         self._jobs: collections.deque[tuple[float, t.Any, Job]] = collections.deque()
         self._answering = 0
@@ -109,15 +111,3 @@ class Background:
                     continue
                 self._running = True
                 return app, job
-
-
-_all: weakref.WeakSet[Background] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for background in _all:
-        background._start_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
