@@ -6,12 +6,11 @@ Create Date: 2026-11-25 04:02:05.968699
 """
 
 from alembic import op
-import sqlalchemy as sa
 
 ailydian_schema = 6
 
-revision = 'e09552fbad6a'
-down_revision = '14ca2fd23a1d'
+revision = "e09552fbad6a"
+down_revision = "14ca2fd23a1d"
 branch_labels = None
 depends_on = None
 
