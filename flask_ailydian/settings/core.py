@@ -64,6 +64,9 @@ class CoreSettings:
         "`redis://HOST:6379/0`; what it keeps expires, and all works without it.",
         secret=True,
     )
+    api_keys: bool = option(
+        False, "Whether machines may come with the keys of `flask ailydian key create`."
+    )
     trusted_origins: tuple[str, ...] = option(
         (), "Other origins whose pages may send state-changing requests with cookies."
     )

@@ -20,7 +20,7 @@ ORDER = [
     | {"redis_link"},
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
-    {"registration", "records"},
+    {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},
