@@ -58,6 +58,13 @@ class RoutingSettings:
     third_party_silence_seconds: float = option(
         8.0, "After so long without a byte an attempt is given up.", low=0.05, high=600
     )
+    hedge_seconds: float = option(
+        0.0,
+        "After so long without a byte of the paid backend the local model is asked as well; "
+        "0: never.",
+        low=0,
+        high=600,
+    )
     redact: bool = option(
         False, "Replace identity numbers, IBANs, phones, e-mails and names before a text leaves."
     )
