@@ -33,6 +33,7 @@ from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
+TOKENIZER = ".tokenizer.json"
 STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_testing"}
 
 
@@ -124,6 +125,8 @@ class Registry:
         report = self._probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
+        if (more := declared.tokenizer) is not None:
+            files.store(more, self.folder, f"{files.sha256_of(more)}{TOKENIZER}")
         values |= {
             "model_name": name,
             "model_version": version,
@@ -230,9 +233,16 @@ class Registry:
 
         :raises BackendUnavailable: when the file is gone or has changed.
         """
+        return self._read(record, record.file_path, record.sha256)
+
+    def read_tokenizer(self, record: ModelRecord) -> bytes:
+        """Return the bytes of a model's tokeniser, as :meth:`read` does those of the model."""
+        return self._read(record, f"{record.tokenizer}{TOKENIZER}", record.tokenizer or "")
+
+    def _read(self, record: ModelRecord, path: str, digest: str) -> bytes:
         try:
             data = files.read_model_file(
-                files.resolve(self.folder, record.file_path),
+                files.resolve(self.folder, path),
                 max_bytes=self._settings.max_model_bytes,
                 root=self.folder,
             )
@@ -240,7 +250,7 @@ class Registry:
             raise BackendUnavailable(
                 f"The file of {record.name} {record.version} cannot be read."
             ) from error
-        if files.sha256_of(data) != record.sha256:
+        if files.sha256_of(data) != digest:
             raise BackendUnavailable(
                 f"The file of {record.name} {record.version} is not the one that was registered."
             )
@@ -256,6 +266,8 @@ class Registry:
             mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
             if self._digests.get(record.file_path) != (mark, record.sha256):
                 self.read(record)
+                if record.tokenizer:
+                    self.read_tokenizer(record)
                 self._digests[record.file_path] = (mark, record.sha256)
         except OSError:
             return f"The file of {record.name} {record.version} cannot be read."

@@ -11,6 +11,7 @@ import click
 from .. import demo as demo_model
 from ..demo import help_desk
 from ..folders import read_source
+from ..folders import read_tokenizer
 from ..inputs import strict_json
 from ..reading import parse_numbers
 from ..reading import read_labels
@@ -70,6 +71,7 @@ def models() -> None:
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
 @click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
+@click.option("--knowledge", type=FILE, help="Questions and answers to search: JSON, pairs.")
 @click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
 @serving_options
 @json_option
@@ -83,11 +85,15 @@ def add(
     std: str | None,
     activate: bool,
     answers: Path | None,
+    knowledge: Path | None,
     threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder."""
+    """Register FILE: an ONNX, TorchScript or torch.export file, or a folder.
+
+    A folder is MLflow's, or holds `model.onnx` and perhaps `tokenizer.json`.
+    """
     limit = current_ailydian.settings.max_model_bytes
     serving = _serving(declared)
     record = current_ailydian.registry.register(
@@ -100,7 +106,8 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
-            preprocessing=_said(answers, threshold),
+            preprocessing=_said(answers, knowledge, threshold),
+            tokenizer=read_tokenizer(file, max_bytes=limit),
             **declared,
         ),
         activate=activate,
@@ -202,10 +209,13 @@ def verify(name: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:
+def _said(
+    answers: Path | None, knowledge: Path | None, threshold: float | None
+) -> dict[str, t.Any] | None:
     found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
-    if answers is not None:
-        found["answers"] = strict_json.loads(_text(answers).encode())
+    for name, path in (("answers", answers), ("knowledge", knowledge)):
+        if path is not None:
+            found[name] = strict_json.loads(_text(path).encode())
     return found or None
 
 

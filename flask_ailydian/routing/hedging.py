@@ -63,7 +63,7 @@ class Hedging:
         call = _Call(turn, paid, self._end)
         threading.Thread(target=call.run, args=(app,), daemon=True).start()
         try:
-            if (said := call.next(self._seconds)) is not call:
+            if (said := call.first(self._seconds, deadline)) is not call:
                 yield from _rest(call, t.cast(Said, said), deadline)
                 return
             with contextlib.suppress(BackendFailure):
@@ -114,6 +114,13 @@ class _Call:
                 failure = error
             self._said.put(failure)
             self._end(self._turn)
+
+    def first(self, seconds: float, deadline: float) -> Said | _Call:
+        """Return what is said within so many seconds of the text's leaving, as :meth:`next`."""
+        while not self._turn.leaving.is_set() and time.monotonic() < deadline:
+            if (said := self.next(0.005)) is not self:
+                return said
+        return self.next(seconds)
 
     def next(self, seconds: float) -> Said | _Call:
         """Return what is said within so many seconds, or the call itself when that is nothing."""

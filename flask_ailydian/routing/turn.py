@@ -56,6 +56,8 @@ class Turn:
     finished: bool = False
     #: The local model answered while the paid backend had not said a word.
     hedged: bool = False
+    #: Set when a text is about to leave, its worst case held and on record.
+    leaving: threading.Event = dataclasses.field(default_factory=threading.Event)
     #: Set when the query is on record; a call that was left behind settles after it.
     recorded: threading.Event = dataclasses.field(default_factory=threading.Event)
     tried: dict[str, str] = dataclasses.field(default_factory=dict)
