@@ -23,6 +23,8 @@ from .experiments import ABExposureMixin
 from .experiments import ABPhaseMixin
 from .experiments import ABShadowMixin
 from .experiments import FeedbackMixin
+from .jobs import JobItemMixin
+from .jobs import JobMixin
 from .routing import BreakerMixin
 from .routing import BudgetMixin
 from .routing import QueryCostMixin
@@ -188,6 +190,8 @@ class Tables:
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
+    Job: t.Any
+    JobItem: t.Any
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
@@ -216,6 +220,8 @@ def bind_tables(db: t.Any) -> Tables:
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,
+            "Job": JobMixin,
+            "JobItem": JobItemMixin,
         }
         info["ailydian"] = Tables(
             **{

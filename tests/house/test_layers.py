@@ -26,7 +26,7 @@ ORDER = [
     {"health", "prediction", "optimization"},
     {"visits"},
     {"inference"},
-    {"routing"},
+    {"routing", "jobs"},
     {"state", "trial"},
     {"web"},
     {"cli"},
