@@ -15,6 +15,7 @@ from sqlalchemy.orm import mapped_column
 
 from ..clock import new_id
 from ..clock import now
+from .api_keys import ApiKeyMixin
 from .audit import AuditCheckpointMixin
 from .audit import AuditEventMixin
 from .audit import AuditPurgeMixin
@@ -192,6 +193,7 @@ class Tables:
     Breaker: t.Any
     Job: t.Any
     JobItem: t.Any
+    ApiKey: t.Any
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
@@ -222,6 +224,7 @@ def bind_tables(db: t.Any) -> Tables:
             "Breaker": BreakerMixin,
             "Job": JobMixin,
             "JobItem": JobItemMixin,
+            "ApiKey": ApiKeyMixin,
         }
         info["ailydian"] = Tables(
             **{
