@@ -22,7 +22,7 @@ from flask_ailydian.clock import now
 from flask_ailydian.jobs.items import Asked
 from flask_ailydian.registration import Declared
 
-celery = pytest.importorskip("celery", reason="needs Celery: pip install -e '.[jobs]'")
+pytest.importorskip("celery", reason="needs Celery: pip install -e '.[jobs]'")
 
 PICTURES = [encoded(picture(8, 8, seed=seed)) for seed in (1, 2, 3)]
 
