@@ -19,7 +19,7 @@ ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
-    {"registration", "records"},
+    {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},
