@@ -8,6 +8,8 @@ from pathlib import Path
 from flask import Flask
 
 from .access import Gate
+from .access import KeyedGate
+from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.keys import KeyProvider
 from .audit.setup import create_ledger
@@ -35,6 +37,7 @@ from .state import State
 from .tables import bind_tables
 from .tables import Tables
 from .visits import Visits
+from .web.bearer import Bearer
 from .web.blueprint import create_blueprint
 
 
@@ -118,11 +121,15 @@ def _state(
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
+    api_keys = ApiKeys(ledger.engine, tables.ApiKey.__table__, ledger)
+    if settings.api_keys:
+        gate = KeyedGate(gate, Bearer(api_keys, gate))
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
+        api_keys=api_keys,
         registry=registry,
         serving=serving,
         prediction=prediction,

@@ -9,6 +9,7 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from .access import Gate
+from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .audit.privacy import Privacy
@@ -37,6 +38,7 @@ class State:
     db: t.Any
     tables: Tables
     gate: Gate
+    api_keys: ApiKeys
     registry: Registry
     serving: Serving
     prediction: Prediction

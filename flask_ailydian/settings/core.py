@@ -58,6 +58,9 @@ class CoreSettings:
         pattern=r"|.{16,}",
         secret=True,
     )
+    api_keys: bool = option(
+        False, "Whether machines may come with the keys of `flask ailydian key create`."
+    )
     trusted_origins: tuple[str, ...] = option(
         (), "Other origins whose pages may send state-changing requests with cookies."
     )

@@ -21,7 +21,7 @@ ORDER = [
     {"oip"},
     {"engine"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
-    {"registration", "records"},
+    {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},
