@@ -16,7 +16,8 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
+    | {"redis_link"},
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},

@@ -26,6 +26,11 @@ def ready() -> Response:
     """Say whether requests can be answered: database, schema, models."""
     checks = look()
     well = all(check.ok for check in checks.values())
+    state = current_ailydian
+    if state.redis is not None:
+        # Requests are answered without it: a worker is not taken out for that.
+        shared = state.settings.breaker_shared
+        checks["redis"] = health.redis(state.redis, breakers_in_database=shared)
     body = {
         "success": well,
         "status": "ready" if well else "not_ready",
