@@ -21,6 +21,7 @@ from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.costs import Costs
 from .routing.router import Router
@@ -52,6 +53,7 @@ class State:
     metrics: Metrics
     router: Router
     costs: Costs
+    redis: RedisLink | None
 
     def predict(
         self,
