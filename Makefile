@@ -6,16 +6,31 @@ PORT ?= 3100
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m venv --without-pip $(VENV)
-	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,test]"
+	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,site,test]"
 	touch $@
 
-.PHONY: demo test check chaos bench bench-statistics bench-rollup format wheel clean
+.PHONY: demo docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
 
+docs: $(VENV)/.installed ## The site in English and Turkish, in docs/_build; a warning is an error.
+	$(PY) -m sphinx -q -W --keep-going -j auto -c docs -D language=en docs/en docs/_build/en
+	$(PY) -m sphinx -q -W --keep-going -j auto -c docs -D language=tr docs/tr docs/_build/tr
+	$(PY) -m docs.check docs/_build
+
 test: $(VENV)/.installed ## Every test.
 	$(PY) -m pytest
+
+$(VENV)/.browser: $(VENV)/.installed
+	python3 -m pip --python $(VENV) install --quiet --editable ".[browser]"
+	touch $@
+
+test-browser: $(VENV)/.browser ## Every page and component in a real browser (Debian's chromium).
+	$(PY) -m pytest tests/browser
+
+screenshots: $(VENV)/.browser ## Make the pictures in docs/images anew.
+	AILYDIAN_SCREENSHOTS=docs/images $(PY) -m pytest tests/browser -k screenshot
 
 check: $(VENV)/.installed ## Style, types and tests.
 	$(PY) -m ruff check .
@@ -45,4 +60,4 @@ bench-rollup: $(VENV)/.installed ## How long a million rows take, on SQLite and 
 	$(PY) -m bench.rollup
 
 clean:
-	rm -rf $(VENV) bench/.work bench/.envs build dist *.egg-info instance
+	rm -rf $(VENV) bench/.work bench/.envs build dist docs/_build *.egg-info instance

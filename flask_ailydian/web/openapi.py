@@ -10,6 +10,7 @@ import marshmallow as ma
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from ..oip.messages import HEADER as HEADER_LENGTH
 from ..version import __version__
 from .connection import HEADER
 from .forms import RAW_TYPES
@@ -18,6 +19,7 @@ from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
 from .schemas.models import ModelUpload
+from .schemas.oip import InferRequest
 
 ERRORS = {
     400: "The input cannot be read.",
@@ -45,6 +47,12 @@ KEY = {
     "in": "header",
     "description": "A repeat within a day gets the first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+LENGTH = {
+    "name": HEADER_LENGTH,
+    "in": "header",
+    "description": "How many bytes of the body are JSON, where binary tensors follow it.",
+    "schema": {"type": "integer", "minimum": 1},
 }
 
 
@@ -95,6 +103,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     elif route.body == "batch":
         operation["requestBody"] = _batch_body()
         parameters.append(_patience())
+    elif route.body == "oip":
+        operation["requestBody"] = _tensors_body()
+        parameters += [_patience(), copy.copy(LENGTH)]
     elif route.body == "upload":
         operation["requestBody"] = _upload_body()
     accepted = getattr(view, "accepts", None)
@@ -114,6 +125,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         "description": "Done.",
         "content": {"application/json": {"schema": schema}},
     }
+    if route.body == "oip":
+        binary = {"schema": copy.copy(BINARY)}
+        operation["responses"][str(status)]["content"]["application/octet-stream"] = binary
     if route.endpoint == "query":
         events = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["text/event-stream"] = events
@@ -160,6 +174,14 @@ def _batch_body() -> dict[str, t.Any]:
     content = {
         "application/json": {"schema": BatchRequest},
         "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _tensors_body() -> dict[str, t.Any]:
+    content: dict[str, t.Any] = {
+        "application/json": {"schema": InferRequest},
+        "application/octet-stream": {"schema": copy.copy(BINARY)},
     }
     return {"required": True, "content": content}
 
