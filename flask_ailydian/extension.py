@@ -12,6 +12,8 @@ from .access import KeyedGate
 from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.keys import KeyProvider
+from .audit.keys import open_sealed
+from .audit.keys import seal
 from .audit.setup import create_ledger
 from .audit.setup import create_privacy
 from .cli import ailydian as commands
@@ -21,6 +23,7 @@ from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
 from .engine.results import ResultCache
 from .engine.sessions import SessionPool
+from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
@@ -32,6 +35,7 @@ from .metrics import gauges
 from .metrics.prometheus import Prometheus
 from .metrics.service import Metrics
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.wiring import create_router
 from .serving import Serving
@@ -100,7 +104,11 @@ def _state(
     serving = Serving(settings, registry, pool, graphs)
     registry.before_activation(serving.preload)
     executor = Executor(settings.slots or cores.count(), settings.queue_size)
-    prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
+    redis = None
+    if settings.redis_url:
+        redis = RedisLink(settings.redis_url, lambda: fingerprint.key_id)
+    results = ResultCache(settings.cache_bytes, shared=_shared(redis, fingerprint))
+    prediction = Prediction(settings, serving, executor, results)
     experiments = Experiments(
         db,
         tables,
@@ -119,7 +127,7 @@ def _state(
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, db, tables, registry, inference, ledger, fingerprint, experiments
+        settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
     jobs = Jobs(
         settings,
@@ -159,7 +167,14 @@ def _state(
         router=router,
         costs=router.third_party.costs,
         jobs=jobs,
+        redis=redis,
     )
+
+
+def _shared(redis: RedisLink | None, fingerprint: Fingerprint) -> SharedResults | None:
+    if redis is None:
+        return None
+    return SharedResults(redis, lambda: fingerprint.derive("shared results"), seal, open_sealed)
 
 
 def _metrics(

@@ -22,6 +22,7 @@ from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.costs import Costs
 from .routing.router import Router
@@ -54,6 +55,7 @@ class State:
     router: Router
     costs: Costs
     jobs: Jobs
+    redis: RedisLink | None
 
     def predict(
         self,

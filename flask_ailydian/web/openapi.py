@@ -10,6 +10,7 @@ import marshmallow as ma
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from ..oip.messages import HEADER as HEADER_LENGTH
 from ..version import __version__
 from .connection import HEADER
 from .forms import RAW_TYPES
@@ -19,6 +20,7 @@ from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
 from .schemas.jobs import JobRequest
 from .schemas.models import ModelUpload
+from .schemas.oip import InferRequest
 
 ERRORS = {
     400: "The input cannot be read.",
@@ -46,6 +48,12 @@ KEY = {
     "in": "header",
     "description": "A repeat within a day gets the first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+LENGTH = {
+    "name": HEADER_LENGTH,
+    "in": "header",
+    "description": "How many bytes of the body are JSON, where binary tensors follow it.",
+    "schema": {"type": "integer", "minimum": 1},
 }
 
 
@@ -99,6 +107,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     elif route.body == "job":
         operation["requestBody"] = _job_body()
         parameters.append(copy.copy(KEY))
+    elif route.body == "oip":
+        operation["requestBody"] = _tensors_body()
+        parameters += [_patience(), copy.copy(LENGTH)]
     elif route.body == "upload":
         operation["requestBody"] = _upload_body()
     accepted = getattr(view, "accepts", None)
@@ -118,6 +129,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         "description": "Done.",
         "content": {"application/json": {"schema": schema}},
     }
+    if route.body == "oip":
+        binary = {"schema": copy.copy(BINARY)}
+        operation["responses"][str(status)]["content"]["application/octet-stream"] = binary
     if route.endpoint == "query":
         events = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["text/event-stream"] = events
@@ -184,6 +198,14 @@ def _job_body() -> dict[str, t.Any]:
     content = {
         "application/json": {"schema": JobRequest},
         "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _tensors_body() -> dict[str, t.Any]:
+    content: dict[str, t.Any] = {
+        "application/json": {"schema": InferRequest},
+        "application/octet-stream": {"schema": copy.copy(BINARY)},
     }
     return {"required": True, "content": content}
 
