@@ -132,12 +132,19 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
         text = tokens.are_tokens(report.inputs)
     picture = image_layout(report.inputs) is not None
     right = {"image-classification": picture, "text-classification": text, "tensor": True}
-    right |= dict.fromkeys(("query-routing", "text-embedding"), text)
+    right["text-embedding"] = text
+    right["query-routing"] = _is_router(report.inputs)
     if task is None:
         return next(name for name in TASKS if right[name])
     if not right[task]:
         raise ValidationFailed(fields={"task": [f"The file's inputs do not fit {task!r}."]})
     return task
+
+
+def _is_router(inputs: t.Sequence[TensorSpec]) -> bool:
+    """Whether a model takes a text, and perhaps numbers that are worked out of it."""
+    kinds = [spec.dtype for spec in inputs]
+    return kinds[:1] == ["string"] and all(kind == "float32" for kind in kinds[1:])
 
 
 def image_layout(inputs: t.Sequence[TensorSpec]) -> tuple[str, int, list[int | None]] | None:

@@ -248,21 +248,8 @@ class Registry:
         return self._read(record, f"{record.tokenizer}{TOKENIZER}", record.tokenizer or "")
 
     def _read(self, record: ModelRecord, path: str, digest: str) -> bytes:
-        try:
-            data = files.read_model_file(
-                files.resolve(self.folder, path),
-                max_bytes=self._settings.max_model_bytes,
-                root=self.folder,
-            )
-        except (ModelRefused, OSError) as error:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} cannot be read."
-            ) from error
-        if files.sha256_of(data) != digest:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} is not the one that was registered."
-            )
-        return data
+        most, of = self._settings.max_model_bytes, f"{record.name} {record.version}"
+        return files.read_pinned(self.folder, path, digest, max_bytes=most, of=of)
 
     def verify(self, record: ModelRecord) -> str | None:
         """Return what is wrong with a model's file in one sentence, or ``None``.

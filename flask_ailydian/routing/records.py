@@ -21,6 +21,7 @@ from ..errors import InternalError
 from ..experiments.arms import backend_of
 from ..experiments.service import Experiments
 from .backends.base import BackendFailure
+from .lessons import Lessons
 from .money import from_nano
 from .shadows import Shadows
 from .third_party import ThirdParty
@@ -38,10 +39,12 @@ class Records:
         third_party: ThirdParty,
         experiments: Experiments,
         shadows: Shadows,
+        lessons: Lessons,
     ) -> None:
         self._ledger = ledger
         self._experiments = experiments
         self._shadows = shadows
+        self._lessons = lessons
         self._third_party = third_party
 
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
@@ -56,6 +59,7 @@ class Records:
         turn.recorded.set()
         self._expose(turn, failed=False)
         self._shadows.offer(turn)
+        self._lessons.keep(turn)
         signals.inference_done.send(app(), record=row)
         return body
 

@@ -26,6 +26,7 @@ from .backends.local import LocalBackend
 from .budget import Limits
 from .folding import canonical
 from .hedging import Hedging
+from .lessons import Lessons
 from .money import from_nano
 from .money import to_nano
 from .policy import Choose
@@ -71,6 +72,7 @@ class Router:
         ledger: Ledger,
         fingerprint: Fingerprint,
         experiments: Experiments,
+        lessons: Lessons,
     ) -> None:
         self._settings = settings
         self.scoring = scoring
@@ -82,7 +84,8 @@ class Router:
         self.local = local
         self.third_party = third_party
         shadows = Shadows(experiments, local, third_party, self._limits, settings.timeout_seconds)
-        self._records = Records(ledger, third_party, experiments, shadows)
+        self._records = Records(ledger, third_party, experiments, shadows, lessons)
+        self.lessons = lessons
         self._hedging = Hedging(
             settings.hedge_seconds,
             lambda turn: third_party.account(turn, "settled" if turn.backend else "failed"),

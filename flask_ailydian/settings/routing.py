@@ -41,6 +41,13 @@ class RoutingSettings:
         low=0,
         high=1,
     )
+    router_learn: str = option(
+        "off",
+        "Queries that were left to chance: `off` keeps none, `sealed` keeps them under the "
+        "person's key for `router train --from logs`.",
+        pattern="off|sealed",
+    )
+    router_learn_days: int = option(90, "How long such a query is kept.", low=1, high=3650)
     local_models: dict[str, t.Any] = option(
         Table(), "The text model that answers a domain: `{DOMAIN: MODEL}`; else one is found."
     )
