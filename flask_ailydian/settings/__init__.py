@@ -13,13 +13,16 @@ from .declaring import checked
 from .engine import EngineSettings
 from .engine import PROVIDERS as PROVIDERS
 from .metrics import MetricsSettings
+from .remote import RemoteSettings
 from .routing import RoutingSettings
 
 PREFIX = "AILYDIAN_"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings):
+class Settings(
+    RemoteSettings, RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings
+):
     """What the extension reads from ``app.config``, once, in ``init_app``."""
 
     @classmethod
