@@ -7,6 +7,7 @@ import math
 import time
 import typing as t
 
+from ...clock import new_id
 from ...errors import AilydianError
 from ...errors import BackendUnavailable
 from ...errors import ModelFailed
@@ -69,7 +70,9 @@ class RemoteEngine:
         check(self.inputs, arrays)
         if deadline is None:
             deadline = time.monotonic() + self._options.hang_seconds
-        text, behind = messages.write_request(arrays, self._names, binary=self.model.binary)
+        text, behind = messages.write_request(
+            new_id(), arrays, self._names, binary=self.model.binary
+        )
         length = len(text) if behind else None
         failure: AilydianError | None = None
         blamed: list[Backend] = []
