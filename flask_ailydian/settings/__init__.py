@@ -12,6 +12,7 @@ from .core import CoreSettings
 from .declaring import checked
 from .engine import EngineSettings
 from .engine import PROVIDERS as PROVIDERS
+from .jobs import JobSettings
 from .metrics import MetricsSettings
 from .remote import RemoteSettings
 from .routing import RoutingSettings
@@ -21,7 +22,13 @@ PREFIX = "AILYDIAN_"
 
 @dataclasses.dataclass(frozen=True)
 class Settings(
-    RemoteSettings, RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings
+    RemoteSettings,
+    JobSettings,
+    RoutingSettings,
+    MetricsSettings,
+    AuditSettings,
+    EngineSettings,
+    CoreSettings,
 ):
     """What the extension reads from ``app.config``, once, in ``init_app``."""
 
