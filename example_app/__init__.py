@@ -43,6 +43,7 @@ def create_app() -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         CORS_ORIGINS_OF_THE_API=["https://viewer.example.org"],
         RATE_LIMIT_OF_THE_API="600/minute",
+        REACT_BUILD=str(ROOT / "example_app" / "react" / "dist"),
     )
     app.config.from_prefixed_env()
     db.init_app(app)

@@ -8,10 +8,12 @@ import typing as t
 
 from flask import abort
 from flask import Blueprint
+from flask import current_app
 from flask import flash
 from flask import redirect
 from flask import render_template
 from flask import request
+from flask import send_from_directory
 from flask import session
 from flask import url_for
 from flask_login import current_user
@@ -96,6 +98,13 @@ def components() -> str:
         for record in current_ailydian.registry.versions()
     ]
     return render_template("components.html", models=models, demo=demo.NAME)
+
+
+@pages.get("/react/", defaults={"path": "index.html"})
+@pages.get("/react/<path:path>")
+def react(path: str) -> Response:
+    """Send a file of the React page, where somebody has built it; see ``react/README.md``."""
+    return send_from_directory(current_app.config["REACT_BUILD"], path)
 
 
 @pages.route("/ask", methods=["GET", "POST"])
