@@ -28,7 +28,7 @@ class Checker:
     def check(self, row: dict[str, t.Any]) -> None:
         """Raise :class:`Unstorable`, naming the column and never the value."""
         for name, value in row.items():
-            if not _sound(value, self._lengths.get(name)):
+            if value is not None and not _sound(value, self._lengths.get(name)):
                 raise Unstorable(f"The column {name} cannot keep this value.")
 
 
