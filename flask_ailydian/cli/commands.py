@@ -5,6 +5,7 @@ from . import audit as audit
 from . import costs as costs
 from . import doctor as doctor
 from . import infer as infer
+from . import jobs as jobs
 from . import key as key
 from . import metrics as metrics
 from . import models as models

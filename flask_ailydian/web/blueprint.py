@@ -21,6 +21,7 @@ from .views import experiments
 from .views import feedback
 from .views import health
 from .views import inference
+from .views import jobs
 from .views import metrics
 from .views import models
 from .views import oip
@@ -92,6 +93,9 @@ ROUTES = (
     Route("POST", "/route", "route", query.route, "queries"),
     Route("POST", "/query", "query", query.answer_query, "queries"),
     Route("GET", "/costs", "costs", query.costs, "queries"),
+    Route("POST", "/jobs", "submit_job", jobs.submit, "jobs", body="job"),
+    Route("GET", "/jobs/<id>", "job", jobs.show, "jobs"),
+    Route("DELETE", "/jobs/<id>", "cancel_job", jobs.cancel, "jobs"),
     Route("GET", "/v2", "oip_server", oip.server, "oip"),
     Route("GET", "/v2/health/live", "oip_live", oip.live, "oip"),
     Route("GET", "/v2/health/ready", "oip_ready", oip.ready, "oip"),

@@ -29,7 +29,7 @@ ORDER = [
     {"health", "prediction", "optimization"},
     {"visits", "answers"},
     {"inference"},
-    {"routing"},
+    {"routing", "jobs"},
     {"state", "trial"},
     {"web"},
     {"cli"},
