@@ -27,12 +27,12 @@ RAW_TYPES = frozenset(MEDIA_TYPES) | {"application/dicom"}
 def read(body: bytes) -> Given:
     """Return the input that the current request's *body* holds."""
     kind = http.media_type()
+    if kind in RAW_TYPES:
+        return Given(**_named(request.query_string), image=body, media_type=kind)
     if http.is_json():
         return _from_json(body)
     if kind == "multipart/form-data":
         return _from_multipart(body)
-    if kind in RAW_TYPES:
-        return Given(**_named(request.query_string), image=body, media_type=kind)
     raise errors.UnsupportedMediaType(
         "Send application/json, multipart/form-data, or a body of type "
         f"{', '.join(sorted(RAW_TYPES))}."
