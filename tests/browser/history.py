@@ -36,6 +36,7 @@ from flask_ailydian.registration import Declared
 
 DAYS = 28
 INT8 = f"{demo.VERSION}-int8"
+ARMS = (f"{demo.NAME}:{demo.VERSION}", f"{demo.NAME}:{INT8}")
 
 QUESTIONS = (
     ("chat", "Randevu almak istiyorum"),
@@ -72,6 +73,7 @@ def migrate() -> None:
     demo.place(registry.folder)
     declared = Declared(domain="chat")
     registry.register(help_desk.read(), help_desk.NAME, help_desk.VERSION, declared, activate=True)
+    registry.update(demo.NAME, demo.VERSION, status="active")
     create_user("admin", PASSWORD, admin=True)
     create_user("ayşe", PASSWORD, admin=False)
 
@@ -88,11 +90,13 @@ def live(chance: random.Random) -> None:
         with time_machine.travel(opening, tick=True) if back else contextlib.nullcontext():
             if back == DAYS - 5:
                 optimise(seen)
-            if back == 14:
+            if back == 20:
+                shadow()
+            if back == 16:
                 compare()
-            predict(chance, seen, round(busy * chance.randint(20, 34)))
-            ask(chance, round(busy * chance.randint(14, 24)))
-    state.experiments.background.join()
+            predict(chance, seen, round(busy * chance.randint(65, 95)))
+            ask(chance, round(busy * chance.randint(18, 30)))
+            state.experiments.background.join()
     state.metrics.rollup.run(None, None, now=present.replace(tzinfo=None))
 
 
@@ -109,23 +113,19 @@ def optimise(seen: list[bytes]) -> None:
         )
 
 
-def compare() -> None:
-    """Start an A/B test of the two versions, and a shadow test of the two backends."""
-    experiments = current_ailydian.experiments
-    experiments.create(
-        "int8-against-fp32",
-        f"{demo.NAME}:{demo.VERSION}",
-        f"{demo.NAME}:{INT8}",
-        plan=Plan(max_days=90.0, min_units=5000),
-        actor="1",
+def shadow() -> None:
+    """Let the int8 variant answer in the shadow of the version it was made from."""
+    current_ailydian.experiments.create(
+        "int8-in-the-shadow", *ARMS, plan=Plan(mode="shadow", min_days=2.0), actor="1"
     )
+
+
+def compare() -> None:
+    """End the shadow test and split the traffic between the two."""
+    experiments = current_ailydian.experiments
+    experiments.stop("int8-in-the-shadow", actor="1")
     experiments.create(
-        "paid-in-the-shadow",
-        "backend:onnx",
-        "backend:3rdparty",
-        plan=Plan(mode="shadow", max_days=90.0, min_units=5000),
-        subject="query:chat",
-        actor="1",
+        "int8-against-fp32", *ARMS, plan=Plan(max_days=90.0, min_units=2000), actor="1"
     )
 
 
@@ -155,8 +155,10 @@ def ask(chance: random.Random, count: int) -> None:
 def main(arguments: t.Sequence[str]) -> None:
     """Write the history into the folder that ``EXAMPLE_INSTANCE`` names."""
     app = create_app()
+    opened = datetime.now(UTC) - timedelta(days=DAYS, hours=1)
     with app.app_context():
-        migrate()
+        with time_machine.travel(opened, tick=True):
+            migrate()
         if "--bare" not in arguments:
             live(random.Random(5))
         app.extensions["ailydian"].audit.close()

@@ -67,7 +67,7 @@ answer_query.accepts = (QueryRequest(), "json")  # type: ignore[attr-defined]
 def costs(given: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return what was spent and saved, by backend and model."""
     found = current_ailydian.costs.summary(given.get("from_"), given.get("to"))
-    return {"success": True, **found}
+    return {"success": True, **found, "budgets": current_ailydian.router.budgets_left()}
 
 
 def _asked(body: bytes) -> Asked:
