@@ -25,6 +25,7 @@ from .errors import ValidationFailed
 from .inputs import preprocessing
 from .inputs import tensors
 from .inputs import text as texts
+from .oip.matching import matched
 from .records import ModelRecord
 from .registration import TEXT_TASKS
 from .serving import Serving
@@ -49,6 +50,8 @@ class Given:
     user_id: str | None = None
     top_k: int | None = None
     explain: bool = False
+    #: What the model takes, with nothing left to prepare.
+    tensors: dict[str, Array] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +205,8 @@ class Prediction:
 
     def prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
         """Return an input as the arrays that a model takes."""
+        if given.tensors is not None:
+            return matched(given.tensors, model.inputs)
         member = MEMBERS.get(model.task, "inputs")
         value = getattr(given, member)
         if value is None:

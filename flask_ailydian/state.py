@@ -9,17 +9,20 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from .access import Gate
+from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .audit.privacy import Privacy
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
+from .jobs.service import Jobs
 from .lifecycle import Lifecycle
 from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.costs import Costs
 from .routing.router import Router
@@ -37,6 +40,7 @@ class State:
     db: t.Any
     tables: Tables
     gate: Gate
+    api_keys: ApiKeys
     registry: Registry
     serving: Serving
     prediction: Prediction
@@ -50,6 +54,8 @@ class State:
     metrics: Metrics
     router: Router
     costs: Costs
+    jobs: Jobs
+    redis: RedisLink | None
 
     def predict(
         self,

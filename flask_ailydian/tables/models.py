@@ -15,6 +15,7 @@ from sqlalchemy.orm import mapped_column
 
 from ..clock import new_id
 from ..clock import now
+from .api_keys import ApiKeyMixin
 from .audit import AuditCheckpointMixin
 from .audit import AuditEventMixin
 from .audit import AuditPurgeMixin
@@ -23,6 +24,8 @@ from .experiments import ABExposureMixin
 from .experiments import ABPhaseMixin
 from .experiments import ABShadowMixin
 from .experiments import FeedbackMixin
+from .jobs import JobItemMixin
+from .jobs import JobMixin
 from .routing import BreakerMixin
 from .routing import BudgetMixin
 from .routing import QueryCostMixin
@@ -188,6 +191,9 @@ class Tables:
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
+    Job: t.Any
+    JobItem: t.Any
+    ApiKey: t.Any
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
@@ -216,6 +222,9 @@ def bind_tables(db: t.Any) -> Tables:
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,
+            "Job": JobMixin,
+            "JobItem": JobItemMixin,
+            "ApiKey": ApiKeyMixin,
         }
         info["ailydian"] = Tables(
             **{

@@ -43,6 +43,12 @@ def _gone() -> c.Callable[[], bool] | None:
     hung_up = getattr(select, "POLLRDHUP", None)
     if found is None or hung_up is None:
         return None
-    poll = select.poll()
-    poll.register(found.fileno(), hung_up | select.POLLHUP | select.POLLERR)
-    return lambda: bool(poll.poll(0))
+    descriptor, events = found.fileno(), hung_up | select.POLLHUP | select.POLLERR
+
+    def gone() -> bool:
+        # A new one each time: the inputs of a batch ask at once, which one poll cannot stand.
+        poll = select.poll()
+        poll.register(descriptor, events)
+        return bool(poll.poll(0))
+
+    return gone

@@ -26,6 +26,7 @@ from ..audit.ledger import encode
 from ..clock import new_id
 from ..inputs import strict_json
 from ..state import current_ailydian
+from .refusals import note_refusal
 
 log = logging.getLogger("flask_ailydian.web")
 
@@ -50,6 +51,7 @@ WORDS = {
     504: "timeout",
 }
 
+Refusal = type[errors.AilydianError]
 View = t.TypeVar("View", bound=c.Callable[..., t.Any])
 
 
@@ -66,6 +68,8 @@ def problem(error: errors.AilydianError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, errors.Unauthenticated) and current_ailydian.settings.api_keys:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
@@ -119,7 +123,7 @@ def needs(action: Action, *, personal: bool = False) -> c.Callable[[View], View]
             try:
                 g.ailydian_actor = current_ailydian.gate.check(action, personal=personal)
             except (errors.Unauthenticated, errors.Forbidden) as refusal:
-                _note_refusal(action, refusal)
+                note_refusal(action, refusal)
                 raise
             return view(*args, **kwargs)
 
@@ -127,17 +131,6 @@ def needs(action: Action, *, personal: bool = False) -> c.Callable[[View], View]
         return t.cast(View, wrapped)
 
     return decorate
-
-
-def _note_refusal(action: Action, refusal: errors.AilydianError) -> None:
-    """Put refused access on record; the refusal stands also where that fails."""
-    detail = {"action": action, "endpoint": request.endpoint, "status": refusal.status}
-    try:
-        current_ailydian.audit.note(
-            "access_refused", actor=current_ailydian.gate.caller(), detail=detail
-        )
-    except errors.AuditUnavailable:
-        log.error("a refused access to %s is not on record", request.endpoint)
 
 
 def load(schema: ma.Schema, data: t.Any) -> t.Any:
@@ -158,13 +151,15 @@ def media_type() -> str:
     return (request.mimetype or "").lower()
 
 
-def read_body(limit: int, refuse: type[errors.AilydianError] = errors.BodyTooLarge) -> bytes:
+def read_body(limit: int, refuse: Refusal = errors.BodyTooLarge, *, encoded: bool = False) -> bytes:
     """Read the whole body, at most *limit* bytes of it.
+
+    :param encoded: Leave it to the caller what its ``Content-Encoding`` is.
 
     A chunked body has no length to check beforehand, and Werkzeug cuts it at its own limit
     without a word; one byte more than allowed is read to tell the two apart.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if not encoded and request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise errors.UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     if request.content_length is not None and request.content_length > limit:
         raise refuse(f"At most {limit} bytes are accepted.")

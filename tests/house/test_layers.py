@@ -16,17 +16,20 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
-    {"access", "inputs", "engine", "tables"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
+    | {"redis_link"},
+    {"access", "inputs", "tables"},
+    {"oip"},
+    {"engine"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
-    {"registration", "records"},
+    {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},
-    {"visits"},
+    {"visits", "answers"},
     {"inference"},
-    {"routing"},
+    {"routing", "jobs"},
     {"state", "trial"},
     {"web"},
     {"cli"},
