@@ -264,6 +264,10 @@ const words = {
   "kind.correction": "Answer corrected",
   "kind.retention": "Old rows removed",
   "kind.keys_rotated": "Keys rotated",
+  "kind.key_created": "API key made",
+  "kind.key_revoked": "API key revoked",
+  "kind.job_submitted": "Job submitted",
+  "kind.job_cancelled": "Job cancelled",
 
   "health": "Health",
   "health.good": "All that it takes to answer is there.",
@@ -273,6 +277,7 @@ const words = {
   "check.engine": "Engine",
   "check.process": "Process",
   "check.spool": "Spool",
+  "check.redis": "Redis",
   "check.good": "Well",
   "check.bad": "Not well",
 };

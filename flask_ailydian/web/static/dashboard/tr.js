@@ -264,6 +264,10 @@ const words = {
   "kind.correction": "Yanıt düzeltildi",
   "kind.retention": "Eski satırlar silindi",
   "kind.keys_rotated": "Anahtarlar yenilendi",
+  "kind.key_created": "API anahtarı oluşturuldu",
+  "kind.key_revoked": "API anahtarı iptal edildi",
+  "kind.job_submitted": "İş gönderildi",
+  "kind.job_cancelled": "İş iptal edildi",
 
   "health": "Sağlık",
   "health.good": "Yanıt vermek için gereken her şey yerinde.",
@@ -273,6 +277,7 @@ const words = {
   "check.engine": "Motor",
   "check.process": "Süreç",
   "check.spool": "Bekleyen kayıtlar",
+  "check.redis": "Redis",
   "check.good": "İyi",
   "check.bad": "İyi değil",
 };
@@ -303,6 +308,8 @@ const sentences = [
   [/^Not looked at: the database comes first\.$/, () => "Bakılmadı: önce veritabanı gerekir."],
   [/^Serving\.$/, () => "Hizmet veriyor."],
   [/^Draining\.$/, () => "Kapanmak üzere son istekleri bitiriyor."],
+  [/^Redis answers: /, () => "Redis yanıt veriyor: devre kesiciler ve saklanan yanıtlar paylaşılıyor."],
+  [/^Redis does not answer: breakers are kept by (the database|each worker)/, ([, where]) => `Redis yanıt vermiyor: devre kesicileri ${where === "the database" ? "veritabanı" : "her süreç"}, saklanan yanıtları her süreç kendi tutuyor.`],
   [/^(\d+) rows wait for the database\.$/, ([, count]) => `${count} satır veritabanını bekliyor.`],
 ];
 

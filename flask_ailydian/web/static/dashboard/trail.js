@@ -12,7 +12,7 @@ const KINDS = [
   ...["inference", "query", "egress_intent", "egress_result", "access_refused", "request_refused"],
   ...["model_registered", "model_activated", "ab_test_created", "ab_test_split", "ab_test_decided"],
   ...["ab_test_promoted", "ab_test_stopped", "export", "erasure", "correction", "retention"],
-  ...["answer_replayed", "keys_rotated", "trail_read", "trail_verified", "writer_started"],
+  ...["answer_replayed", "keys_rotated", "key_created", "key_revoked", "job_submitted", "job_cancelled", "trail_read", "trail_verified", "writer_started"],
 ];
 
 /** The section; it does not refresh by itself. */
