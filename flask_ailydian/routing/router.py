@@ -12,7 +12,6 @@ from .. import signals
 from ..audit.claims import Claim
 from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
-from ..clock import now
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
 from ..errors import BudgetExhausted
@@ -84,10 +83,6 @@ class Router:
         self._records = Records(ledger, third_party, experiments, shadows)
         self.choose: Choose | None = None
         self.override: Override | None = None
-
-    def budgets_left(self) -> list[dict[str, t.Any]]:
-        """Return today's limits, and what each has left."""
-        return self.third_party.budgets.today(self._limits, now())
 
     def route(self, asked: Asked, actor: str | None = None) -> dict[str, t.Any]:
         """Return who would answer a query, and why; nobody is called and nothing recorded."""
