@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
-from . import current_ailydian
-from . import FlaskAilydian
 from .engine import files
+from .extension import FlaskAilydian
+from .state import current_ailydian
 
 
 def create_app() -> Flask:
