@@ -243,11 +243,11 @@ class Prediction:
             message = "Only classifications of images can be explained."
             raise ValidationFailed(message, fields={"explain": [message]})
         best = int(np.argmax(chances))
-        label = labels_of(model, chances)[best]
+        about = {"class": labels_of(model, chances)[best], "frame": model.recipe.frame()}
         if maps and model.report.cam is not None:
             read = functools.partial(self._serving.read, model)
             grid = self._heads.draw(model.sha256, model.report.cam, read, maps[0], best)
-            return {"method": "cam", "class": label, "grid": grid}
+            return {"method": "cam", **about, "grid": grid}
         ((name, tensor),) = arrays.items()
 
         def score(covered: Array) -> float:
@@ -258,7 +258,7 @@ class Prediction:
             return float(found[best])
 
         grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", "class": label, "grid": grid}
+        return {"method": "occlusion", **about, "grid": grid}
 
 
 def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:

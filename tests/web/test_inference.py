@@ -205,6 +205,8 @@ def test_an_answer_is_explained_part_by_part(client: FlaskClient) -> None:
     body = ask(client, image=data_uri(encoded()), explain=True).json
     assert body["explanation"]["method"] == "occlusion"
     assert body["explanation"]["class"] == body["prediction"]
+    # Where the grid lies: the middle of a picture that stands upright.
+    assert body["explanation"]["frame"] == {"fit": "cover", "size": [8, 8], "upright": True}
     grid = body["explanation"]["grid"]
     assert [len(line) for line in grid] == [7] * 7
     assert any(abs(drop) > 1e-6 for line in grid for drop in line)
