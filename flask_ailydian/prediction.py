@@ -281,7 +281,12 @@ def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
 
 def labels_of(model: ModelRecord, chances: Array) -> tuple[str, ...]:
     """Return the names of the classes; those of a model without labels are numbered."""
-    return model.labels or tuple(f"class_{i}" for i in range(chances.size))
+    return model.labels or _numbered(chances.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbered(classes: int) -> tuple[str, ...]:
+    return tuple(f"class_{i}" for i in range(classes))
 
 
 def label_of(model: ModelRecord, outputs: dict[str, Array]) -> str | None:

@@ -31,10 +31,11 @@ ORDER = [
     {"inference"},
     {"routing", "jobs"},
     {"state", "trial"},
-    {"web"},
+    {"web", "planning"},
     {"cli"},
     {"extension"},
     {"__init__"},
+    {"scratch"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 MODULES = sorted(PACKAGE.rglob("*.py"))
