@@ -10,6 +10,8 @@ import click
 
 from .. import demo as demo_model
 from ..demo import help_desk
+from ..engine.remote.discovery import read_spec
+from ..engine.signature import TensorSpec
 from ..folders import read_source
 from ..folders import read_tokenizer
 from ..inputs import strict_json
@@ -28,6 +30,7 @@ from .group import print_json
 from .group import print_table
 
 FILE = click.Path(exists=True, path_type=Path)
+TENSOR = "NAME:FP32:-1,3,224,224"
 
 
 SERVING = (
@@ -58,7 +61,11 @@ def models() -> None:
 
 
 @models.command("add")
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
+@click.option("--remote", multiple=True, help="Not a file: oip://HOST:PORT/MODEL[/versions/N].")
+@click.option("--input", "inputs", multiple=True, help=f"What a remote model takes: {TENSOR}.")
+@click.option("--output", "outputs", multiple=True, help="What it gives, in the same way.")
+@click.option("--fallback", help="The local version that answers while no server does.")
 @click.option("--name", required=True, help="What clients call it.")
 @click.option("--version", required=True, help="Of this file; never replaced later.")
 @click.option("--labels", type=FILE, help="A JSON list, or one label a line.")
@@ -76,7 +83,11 @@ def models() -> None:
 @serving_options
 @json_option
 def add(
-    file: Path,
+    file: Path | None,
+    remote: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    fallback: str | None,
     name: str,
     version: str,
     labels: Path | None,
@@ -93,11 +104,29 @@ def add(
     """Register FILE: an ONNX, TorchScript or torch.export file, or a folder.
 
     A folder is MLflow's, or holds `model.onnx` and perhaps `tokenizer.json`.
+
+    With --remote, register a model on another server that speaks the Open Inference Protocol
+    (KServe v2); give it once for each of several servers.
     """
-    limit = current_ailydian.settings.max_model_bytes
+    if (file is None) == (not remote):
+        raise click.UsageError("Give a FILE, or --remote URL.")
+    if not remote and (inputs or outputs or fallback):
+        raise click.UsageError("--input, --output and --fallback go with --remote.")
     serving = _serving(declared)
-    record = current_ailydian.registry.register(
-        read_source(file, max_bytes=limit),
+    registry = current_ailydian.registry
+    tokenizer = None
+    if file is not None:
+        limit = current_ailydian.settings.max_model_bytes
+        data, tokenizer = read_source(file, max_bytes=limit), read_tokenizer(file, max_bytes=limit)
+    else:
+        data = registry.storage.discover(
+            remote,
+            inputs=[_tensor(text) for text in inputs],
+            outputs=[_tensor(text) for text in outputs],
+            fallback=fallback,
+        ).to_bytes()
+    record = registry.register(
+        data,
         name,
         version,
         Declared(
@@ -107,9 +136,10 @@ def add(
             std=parse_numbers("std", std),
             serving=serving or None,
             preprocessing=_said(answers, knowledge, threshold),
-            tokenizer=read_tokenizer(file, max_bytes=limit),
+            tokenizer=tokenizer,
             **declared,
         ),
+        kind="remote" if remote else None,
         activate=activate,
     )
     _show(record, as_json, f"Added {name} {version} as {record.status}: {record.task}.")
@@ -207,6 +237,15 @@ def verify(name: str | None, as_json: bool) -> None:
             click.echo("There are no models.")
     if any(wrong for _, wrong in found):
         raise SystemExit(1)
+
+
+def _tensor(text: str) -> TensorSpec:
+    parts = text.rsplit(":", 2)
+    try:
+        name, datatype, sides = parts
+        return read_spec(name, datatype, [int(side) for side in sides.split(",") if side])
+    except ValueError as error:
+        raise click.UsageError(f"{text!r} is not as {TENSOR}.") from error
 
 
 def _said(

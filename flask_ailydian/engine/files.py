@@ -71,6 +71,14 @@ def read_pinned(root: Path, relative: str, digest: str, *, max_bytes: int, of: s
         data = read_model_file(resolve(root, relative), max_bytes=max_bytes, root=root)
     except (ModelRefused, OSError) as error:
         raise BackendUnavailable(f"The file of {of} cannot be read.") from error
+    return pinned(data, digest, of=of)
+
+
+def pinned(data: bytes, digest: str, *, of: str) -> bytes:
+    """Return *data* if its digest is the one that is known.
+
+    :raises BackendUnavailable: when it is another.
+    """
     if sha256_of(data) != digest:
         raise BackendUnavailable(f"The file of {of} is not the one that was registered.")
     return data
