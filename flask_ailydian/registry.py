@@ -42,14 +42,13 @@ class Registry:
     def __init__(
         self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
     ) -> None:
-        self._db = db
         self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
         self._before_activation: list[c.Callable[[ModelRecord], None]] = []
-        self._answering = Answering(db, self._models)
+        self._answering = Answering(audit.database, self._models)
 
     def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
         """Call *listener* with the digests of all that may answer, when they have changed."""
@@ -293,4 +292,4 @@ class Registry:
         return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
-        return read_records(self._db, query)
+        return read_records(self._audit.database, query)

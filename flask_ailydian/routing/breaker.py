@@ -10,6 +10,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
 
 State = t.Literal["closed", "open", "half-open"]
@@ -115,15 +116,15 @@ class MemoryStore:
 class TableStore:
     """Circuits that all workers of a database share."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self._table: sa.Table = tables.Breaker.__table__
 
     def read(self, name: str) -> Circuit:
         """Return a circuit."""
         columns = self._table.c
         query = sa.select(columns.failures, columns.opened_at, columns.probe_until)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             row = connection.execute(query.where(columns.name == name)).first()
         return Circuit(*row) if row is not None else Circuit()
 
@@ -143,7 +144,7 @@ class TableStore:
         first = {"name": name, "failures": 1, "opened_at": now if threshold <= 1 else None}
         for _ in range(2):
             try:
-                with self._db.engine.begin() as connection:
+                with self._database.begin() as connection:
                     if connection.execute(counted).rowcount != 1:
                         connection.execute(self._table.insert(), first)
                 return
@@ -153,7 +154,7 @@ class TableStore:
 
     def close(self, name: str) -> None:
         """Forget every failure."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self._table.delete().where(self._table.c.name == name))
 
     def take_probe(self, name: str, *, opened_before: float, now: float, until: float) -> bool:
@@ -161,6 +162,6 @@ class TableStore:
         columns = self._table.c
         free = sa.or_(columns.probe_until.is_(None), columns.probe_until <= now)
         mine = sa.and_(columns.name == name, columns.opened_at <= opened_before, free)
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             taken = connection.execute(self._table.update().where(mine).values(probe_until=until))
             return bool(taken.rowcount == 1)
