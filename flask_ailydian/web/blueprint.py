@@ -21,6 +21,7 @@ from .views import experiments
 from .views import feedback
 from .views import health
 from .views import inference
+from .views import jobs
 from .views import metrics
 from .views import models
 from .views import oip
@@ -75,6 +76,7 @@ ROUTES = (
     Route("GET", "/health/ready", "ready", health.ready, "health"),
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
+    Route("GET", "/dashboard", "dashboard", pages.dashboard, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
     Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
     Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
@@ -88,10 +90,14 @@ ROUTES = (
     Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
     Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
     Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/today", "today_metrics", metrics.today, "metrics"),
     Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
     Route("POST", "/route", "route", query.route, "queries"),
     Route("POST", "/query", "query", query.answer_query, "queries"),
     Route("GET", "/costs", "costs", query.costs, "queries"),
+    Route("POST", "/jobs", "submit_job", jobs.submit, "jobs", body="job"),
+    Route("GET", "/jobs/<id>", "job", jobs.show, "jobs"),
+    Route("DELETE", "/jobs/<id>", "cancel_job", jobs.cancel, "jobs"),
     Route("GET", "/v2", "oip_server", oip.server, "oip"),
     Route("GET", "/v2/health/live", "oip_live", oip.live, "oip"),
     Route("GET", "/v2/health/ready", "oip_ready", oip.ready, "oip"),

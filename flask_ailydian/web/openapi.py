@@ -18,6 +18,7 @@ from .schemas.common import Problem
 from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
+from .schemas.jobs import JobRequest
 from .schemas.models import ModelUpload
 from .schemas.oip import InferRequest
 
@@ -103,6 +104,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     elif route.body == "batch":
         operation["requestBody"] = _batch_body()
         parameters.append(_patience())
+    elif route.body == "job":
+        operation["requestBody"] = _job_body()
+        parameters.append(copy.copy(KEY))
     elif route.body == "oip":
         operation["requestBody"] = _tensors_body()
         parameters += [_patience(), copy.copy(LENGTH)]
@@ -131,6 +135,9 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     if route.endpoint == "query":
         events = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["text/event-stream"] = events
+    if route.endpoint == "job":
+        lines = {"schema": {"type": "string"}}
+        operation["responses"][str(status)]["content"]["application/x-ndjson"] = lines
     for code in fails:
         if route.endpoint == "ready" and code == 503:
             content = {"application/json": {"schema": schema}}
@@ -173,6 +180,23 @@ def _batch_body() -> dict[str, t.Any]:
     }
     content = {
         "application/json": {"schema": BatchRequest},
+        "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _job_body() -> dict[str, t.Any]:
+    fields = {
+        name: {"type": SIMPLE.get(type(field), "string")}
+        for name, field in InferenceFields().fields.items()
+    }
+    form = {
+        "type": "object",
+        "required": ["model_name", "image"],
+        "properties": {**fields, "image": {"type": "array", "items": BINARY}},
+    }
+    content = {
+        "application/json": {"schema": JobRequest},
         "multipart/form-data": {"schema": form},
     }
     return {"required": True, "content": content}
