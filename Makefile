@@ -9,7 +9,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,site,test]"
 	touch $@
 
-.PHONY: demo docs test check chaos bench bench-statistics bench-rollup format wheel clean
+.PHONY: demo docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -21,6 +21,16 @@ docs: $(VENV)/.installed ## The site in English and Turkish, in docs/_build; a w
 
 test: $(VENV)/.installed ## Every test.
 	$(PY) -m pytest
+
+$(VENV)/.browser: $(VENV)/.installed
+	python3 -m pip --python $(VENV) install --quiet --editable ".[browser]"
+	touch $@
+
+test-browser: $(VENV)/.browser ## Every page and component in a real browser (Debian's chromium).
+	$(PY) -m pytest tests/browser
+
+screenshots: $(VENV)/.browser ## Make the pictures in docs/images anew.
+	AILYDIAN_SCREENSHOTS=docs/images $(PY) -m pytest tests/browser -k screenshot
 
 check: $(VENV)/.installed ## Style, types and tests.
 	$(PY) -m ruff check .

@@ -8,8 +8,12 @@ from pathlib import Path
 from flask import Flask
 
 from .access import Gate
+from .access import KeyedGate
+from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.keys import KeyProvider
+from .audit.keys import open_sealed
+from .audit.keys import seal
 from .audit.setup import create_ledger
 from .audit.setup import create_privacy
 from .cli import ailydian as commands
@@ -19,6 +23,7 @@ from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
 from .engine.results import ResultCache
 from .engine.sessions import SessionPool
+from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
@@ -27,6 +32,7 @@ from .metrics import gauges
 from .metrics.prometheus import Prometheus
 from .metrics.service import Metrics
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.wiring import create_router
 from .serving import Serving
@@ -35,6 +41,7 @@ from .state import State
 from .tables import bind_tables
 from .tables import Tables
 from .visits import Visits
+from .web.bearer import Bearer
 from .web.blueprint import create_blueprint
 
 
@@ -94,7 +101,11 @@ def _state(
     serving = Serving(settings, registry, pool, graphs)
     registry.before_activation(serving.preload)
     executor = Executor(settings.slots or cores.count(), settings.queue_size)
-    prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
+    redis = None
+    if settings.redis_url:
+        redis = RedisLink(settings.redis_url, lambda: fingerprint.key_id)
+    results = ResultCache(settings.cache_bytes, shared=_shared(redis, fingerprint))
+    prediction = Prediction(settings, serving, executor, results)
     experiments = Experiments(
         db,
         tables,
@@ -113,16 +124,20 @@ def _state(
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, db, tables, registry, inference, ledger, fingerprint, experiments
+        settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
+    api_keys = ApiKeys(ledger.engine, tables.ApiKey.__table__, ledger)
+    if settings.api_keys:
+        gate = KeyedGate(gate, Bearer(api_keys, gate))
     return State(
         settings=settings,
         db=db,
         tables=tables,
         gate=gate,
+        api_keys=api_keys,
         registry=registry,
         serving=serving,
         prediction=prediction,
@@ -136,7 +151,14 @@ def _state(
         metrics=metrics,
         router=router,
         costs=router.third_party.costs,
+        redis=redis,
     )
+
+
+def _shared(redis: RedisLink | None, fingerprint: Fingerprint) -> SharedResults | None:
+    if redis is None:
+        return None
+    return SharedResults(redis, lambda: fingerprint.derive("shared results"), seal, open_sealed)
 
 
 def _metrics(

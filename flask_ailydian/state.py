@@ -9,6 +9,7 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from .access import Gate
+from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.ledger import Ledger
 from .audit.privacy import Privacy
@@ -20,6 +21,7 @@ from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.costs import Costs
 from .routing.router import Router
@@ -37,6 +39,7 @@ class State:
     db: t.Any
     tables: Tables
     gate: Gate
+    api_keys: ApiKeys
     registry: Registry
     serving: Serving
     prediction: Prediction
@@ -50,6 +53,7 @@ class State:
     metrics: Metrics
     router: Router
     costs: Costs
+    redis: RedisLink | None
 
     def predict(
         self,

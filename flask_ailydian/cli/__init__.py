@@ -5,6 +5,7 @@ from . import audit as audit
 from . import costs as costs
 from . import doctor as doctor
 from . import infer as infer
+from . import key as key
 from . import metrics as metrics
 from . import models as models
 from . import optimize as optimize

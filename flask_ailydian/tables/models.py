@@ -15,6 +15,7 @@ from sqlalchemy.orm import mapped_column
 
 from ..clock import new_id
 from ..clock import now
+from .api_keys import ApiKeyMixin
 from .audit import AuditCheckpointMixin
 from .audit import AuditEventMixin
 from .audit import AuditPurgeMixin
@@ -188,6 +189,7 @@ class Tables:
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
+    ApiKey: t.Any
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
@@ -216,6 +218,7 @@ def bind_tables(db: t.Any) -> Tables:
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,
+            "ApiKey": ApiKeyMixin,
         }
         info["ailydian"] = Tables(
             **{

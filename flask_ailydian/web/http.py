@@ -26,6 +26,7 @@ from ..audit.ledger import encode
 from ..clock import new_id
 from ..inputs import strict_json
 from ..state import current_ailydian
+from .refusals import note_refusal
 
 log = logging.getLogger("flask_ailydian.web")
 
@@ -66,6 +67,8 @@ def problem(error: errors.AilydianError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, errors.Unauthenticated) and current_ailydian.settings.api_keys:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
@@ -116,7 +119,7 @@ def needs(action: Action) -> c.Callable[[View], View]:
             try:
                 g.ailydian_actor = current_ailydian.gate.check(action)
             except (errors.Unauthenticated, errors.Forbidden) as refusal:
-                _note_refusal(action, refusal)
+                note_refusal(action, refusal)
                 raise
             return view(*args, **kwargs)
 
@@ -124,17 +127,6 @@ def needs(action: Action) -> c.Callable[[View], View]:
         return t.cast(View, wrapped)
 
     return decorate
-
-
-def _note_refusal(action: Action, refusal: errors.AilydianError) -> None:
-    """Put refused access on record; the refusal stands also where that fails."""
-    detail = {"action": action, "endpoint": request.endpoint, "status": refusal.status}
-    try:
-        current_ailydian.audit.note(
-            "access_refused", actor=current_ailydian.gate.caller(), detail=detail
-        )
-    except errors.AuditUnavailable:
-        log.error("a refused access to %s is not on record", request.endpoint)
 
 
 def load(schema: ma.Schema, data: t.Any) -> t.Any:

@@ -16,10 +16,11 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
-    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"},
+    {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
+    | {"redis_link"},
     {"access", "inputs", "engine", "tables"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
-    {"registration", "records"},
+    {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},

@@ -169,6 +169,16 @@ def test_a_user_s_budget_is_that_user_s(make_twin: t.Any) -> None:
     assert not any("a:" in row.scope and len(row.scope) < 40 for row in rows(app, "Budget"))
 
 
+def test_a_caller_whom_the_gate_knows_spends_one_budget_under_every_name(make_twin: t.Any) -> None:
+    app, _ = make_twin(AILYDIAN_BUDGET_USER=0.03, AILYDIAN_PRICES={})
+    gate = app.extensions["ailydian"].gate
+    gate.actor(lambda: "the same one")
+    told = [ask(app, LONG, user_id=user).json["backend"] for user in ("a", "b", "c")]
+    assert told == ["3rdparty", "onnx-fallback", "onnx-fallback"]
+    gate.actor(lambda: "another")
+    assert ask(app, LONG, user_id="a").json["backend"] == "3rdparty"
+
+
 def test_without_a_local_model_a_used_up_budget_says_so(make_twin: t.Any) -> None:
     app, _ = make_twin(AILYDIAN_BUDGET_DAY=0.01, AILYDIAN_PRICES={}, model=False)
     answer = ask(app, LONG)

@@ -38,6 +38,10 @@ def ready() -> Response:
     if (waiting := state.audit.spooled()) or state.settings.audit_failure == "spool":
         checks["spool"] = health.Finding(True, f"{waiting} rows wait for the database.")
     well = all(check.ok for check in checks.values())
+    if state.redis is not None:
+        # Requests are answered without it: a worker is not taken out for that.
+        shared = state.settings.breaker_shared
+        checks["redis"] = health.redis(state.redis, breakers_in_database=shared)
     body = {
         "success": well,
         "status": "ready" if well else "not_ready",

@@ -1,0 +1,28 @@
+"""Swagger UI on ``/docs``, from files of this server alone."""
+
+from __future__ import annotations
+
+import typing as t
+
+from browser.conftest import API
+from browser.conftest import Site
+
+
+def test_the_reference_shows_every_operation(visit: t.Any, site: Site) -> None:
+    page = visit(f"{API}/docs")
+    page.locator(".opblock").first.wait_for()
+    document = page.request.get(f"{site.api}/openapi.json").json()
+    operations = sum(len(methods) for methods in document["paths"].values())
+    assert page.locator(".opblock").count() == operations
+
+
+def test_a_route_can_be_tried(visit: t.Any) -> None:
+    page = visit(f"{API}/docs")
+    block = page.locator("#operations-health-alive")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
+    block.get_by_role("button", name="Execute").click()
+    answer = block.locator(".live-responses-table .response").first
+    answer.wait_for()
+    assert "200" in answer.inner_text()
+    assert '"alive"' in answer.inner_text()
