@@ -27,7 +27,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Reader]:
     if shutil.which("curl") is None and not os.environ.get("CI"):
         pytest.skip("no curl here; apt-get install curl")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADMIN_TOKEN", "a-long-random-secret")
         patch.setenv("ANTHROPIC_API_KEY", "none")
         patch.delenv("DATABASE_URL", raising=False)
         patch.setattr(logging.getLogger("werkzeug"), "disabled", True)
