@@ -82,5 +82,3 @@ def _outcomes(path: Path) -> None:
             words += list(rng.choice(["please", "tell", "me", "about", "today", "the"], 5))
             query = " ".join(map(str, rng.permutation(words))) + f" {i}"
             rows.writerow([query, int(rng.random() < (0.2 if hard else 0.9)), 1])
-
-
