@@ -27,6 +27,9 @@ from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
+from .jobs.queue import Queue
+from .jobs.service import Jobs
+from .jobs.store import Store as JobStore
 from .lifecycle import Lifecycle
 from .metrics import gauges
 from .metrics.prometheus import Prometheus
@@ -126,6 +129,18 @@ def _state(
     router = create_router(
         settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
+    jobs = Jobs(
+        settings,
+        JobStore(db, tables),
+        registry,
+        inference,
+        ledger,
+        fingerprint,
+        Path(app.root_path, settings.jobs_dir) if settings.jobs_dir else own / "jobs",
+        Queue(settings.jobs_broker),
+    )
+    privacy.exporters["jobs"] = jobs.export
+    privacy.erasers["jobs"] = jobs.erase
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
@@ -151,6 +166,7 @@ def _state(
         metrics=metrics,
         router=router,
         costs=router.third_party.costs,
+        jobs=jobs,
         redis=redis,
     )
 

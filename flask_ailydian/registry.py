@@ -94,6 +94,14 @@ class Registry:
             query = query.where(columns.model_name == name)
         return self._rows(query)
 
+    def answering(self, name: str) -> list[ModelRecord]:
+        """Return the versions of a name that may answer; the first does unless one is named.
+
+        :raises ModelNotFound: when there is none.
+        """
+        self.resolve(name)
+        return list(self._answering.get().get(name, ()))
+
     def servable(self) -> list[ModelRecord]:
         """Return the version that answers for each name that has one."""
         return [records[0] for records in self._answering.get().values()]

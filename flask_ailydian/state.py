@@ -16,6 +16,7 @@ from .audit.privacy import Privacy
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
+from .jobs.service import Jobs
 from .lifecycle import Lifecycle
 from .metrics.service import Metrics
 from .prediction import Given
@@ -53,6 +54,7 @@ class State:
     metrics: Metrics
     router: Router
     costs: Costs
+    jobs: Jobs
     redis: RedisLink | None
 
     def predict(

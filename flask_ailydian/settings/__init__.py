@@ -12,6 +12,7 @@ from .core import CoreSettings
 from .declaring import checked
 from .engine import EngineSettings
 from .engine import PROVIDERS as PROVIDERS
+from .jobs import JobSettings
 from .metrics import MetricsSettings
 from .routing import RoutingSettings
 
@@ -19,7 +20,9 @@ PREFIX = "AILYDIAN_"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings):
+class Settings(
+    JobSettings, RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings
+):
     """What the extension reads from ``app.config``, once, in ``init_app``."""
 
     @classmethod

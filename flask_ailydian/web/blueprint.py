@@ -21,8 +21,10 @@ from .views import experiments
 from .views import feedback
 from .views import health
 from .views import inference
+from .views import jobs
 from .views import metrics
 from .views import models
+from .views import oip
 from .views import pages
 from .views import privacy
 from .views import query
@@ -47,6 +49,18 @@ def _document() -> dict[str, t.Any]:
     return openapi.document(ROUTES, request.script_root + current_ailydian.settings.url_prefix)
 
 
+def _of_each_model(
+    method: str, path: str, endpoint: str, view: c.Callable[..., t.Any], body: str | None = None
+) -> tuple[Route, Route]:
+    """Return the two routes of what the protocol has for a model and for one of its versions."""
+    model = "/v2/models/<name>"
+    version = f"{model}/versions/<version>"
+    return (
+        Route(method, model + path, endpoint, view, "oip", body),
+        Route(method, version + path, f"{endpoint}_version", view, "oip", body),
+    )
+
+
 ROUTES = (
     Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
     Route(
@@ -62,6 +76,7 @@ ROUTES = (
     Route("GET", "/health/ready", "ready", health.ready, "health"),
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
+    Route("GET", "/dashboard", "dashboard", pages.dashboard, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
     Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
     Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
@@ -75,10 +90,23 @@ ROUTES = (
     Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
     Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
     Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/today", "today_metrics", metrics.today, "metrics"),
     Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
     Route("POST", "/route", "route", query.route, "queries"),
     Route("POST", "/query", "query", query.answer_query, "queries"),
     Route("GET", "/costs", "costs", query.costs, "queries"),
+    Route("POST", "/jobs", "submit_job", jobs.submit, "jobs", body="job"),
+    Route("GET", "/jobs/<id>", "job", jobs.show, "jobs"),
+    Route("DELETE", "/jobs/<id>", "cancel_job", jobs.cancel, "jobs"),
+    Route("GET", "/v2", "oip_server", oip.server, "oip"),
+    Route("GET", "/v2/health/live", "oip_live", oip.live, "oip"),
+    Route("GET", "/v2/health/ready", "oip_ready", oip.ready, "oip"),
+    *_of_each_model("GET", "", "oip_metadata", oip.metadata),
+    *_of_each_model("GET", "/ready", "oip_model_ready", oip.model_ready),
+    *_of_each_model("POST", "/infer", "oip_infer", oip.infer, body="oip"),
+    Route("POST", "/v2/repository/index", "oip_index", oip.index, "oip"),
+    Route("POST", "/v2/repository/models/<name>/load", "oip_load", oip.load, "oip"),
+    Route("POST", "/v2/repository/models/<name>/unload", "oip_unload", oip.unload, "oip"),
 )
 
 

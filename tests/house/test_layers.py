@@ -18,21 +18,24 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
     | {"redis_link"},
-    {"access", "inputs", "engine", "tables"},
+    {"access", "inputs", "tables"},
+    {"oip"},
+    {"engine"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
     {"answering"},
     {"registry"},
     {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},
-    {"visits"},
+    {"visits", "answers"},
     {"inference"},
-    {"routing"},
+    {"routing", "jobs"},
     {"state", "trial"},
-    {"web"},
+    {"web", "planning"},
     {"cli"},
     {"extension"},
     {"__init__"},
+    {"scratch"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -24,6 +24,23 @@ def alive() -> dict[str, t.Any]:
 @returns(Ready(), fails=(503,))
 def ready() -> Response:
     """Say whether requests can be answered: database, schema, models."""
+    checks = look()
+    well = all(check.ok for check in checks.values())
+    state = current_ailydian
+    if state.redis is not None:
+        # Requests are answered without it: a worker is not taken out for that.
+        shared = state.settings.breaker_shared
+        checks["redis"] = health.redis(state.redis, breakers_in_database=shared)
+    body = {
+        "success": well,
+        "status": "ready" if well else "not_ready",
+        "checks": {name: {"ok": c.ok, "detail": c.detail} for name, c in checks.items()},
+    }
+    return answer(body, 200 if well else 503)
+
+
+def look() -> dict[str, health.Finding]:
+    """Look at everything that answering takes."""
     state = current_ailydian
     checks = {"database": health.database(state.db, state.tables)}
     if checks["database"].ok:
@@ -37,14 +54,4 @@ def ready() -> Response:
     )
     if (waiting := state.audit.spooled()) or state.settings.audit_failure == "spool":
         checks["spool"] = health.Finding(True, f"{waiting} rows wait for the database.")
-    well = all(check.ok for check in checks.values())
-    if state.redis is not None:
-        # Requests are answered without it: a worker is not taken out for that.
-        shared = state.settings.breaker_shared
-        checks["redis"] = health.redis(state.redis, breakers_in_database=shared)
-    body = {
-        "success": well,
-        "status": "ready" if well else "not_ready",
-        "checks": {name: {"ok": c.ok, "detail": c.detail} for name, c in checks.items()},
-    }
-    return answer(body, 200 if well else 503)
+    return checks
