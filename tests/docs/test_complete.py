@@ -88,7 +88,10 @@ def test_every_command_and_option_has_its_place(language: str, app: Flask) -> No
 
     def leaves(command: click.Command, name: str) -> t.Iterator[tuple[str, click.Command]]:
         if isinstance(command, click.Group):
-            for word, child in command.commands.items():
+            context = click.Context(command)
+            for word in command.list_commands(context):
+                child = command.get_command(context, word)
+                assert child is not None
                 yield from leaves(child, f"{name} {word}".strip())
         else:
             yield name, command
