@@ -187,8 +187,9 @@ class Privacy:
         if not dry_run:
             for prune in self.pruners:
                 prune()
-        if not dry_run and done.events:
-            counts = {"events": done.events, "records": done.records}
+        if not dry_run and (done.events or done.checkpoints):
+            counts: dict[str, int | str | None] = {"events": done.events, "records": done.records}
+            counts |= {"checkpoints": done.checkpoints, **done.tables}
             self._ledger.note("retention", actor=actor, detail=counts)
         return done
 
