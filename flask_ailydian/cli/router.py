@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 import typing as t
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..routing.learning import tables
 from ..routing.learning.replay import Logged
 from ..routing.learning.replay import replay as replay_log
 from ..routing.turn import Asked
+from ..routing.vectors import vector_of
 from ..state import current_ailydian
 from ..web.schemas.query import BACKENDS
 from .group import ailydian
@@ -70,14 +72,18 @@ class Source(click.Path):
 
 
 SOURCE = Source(exists=True, dir_okay=False, path_type=Path)
+EMBEDDINGS = click.option("--embeddings", help="A registered embedding model, to look at as well.")
 
 
 @router.command("train")
 @click.option("--from", "source", type=SOURCE, required=True, help="CSV, or `logs`.")
 @click.option("--name", default="router", show_default=True, help="What the model is called.")
 @click.option("--version", required=True, help="Of the model; never replaced later.")
+@EMBEDDINGS
 @json_option
-def train(source: Path | None, name: str, version: str, as_json: bool) -> None:
+def train(
+    source: Path | None, name: str, version: str, embeddings: str | None, as_json: bool
+) -> None:
     """Learn from outcomes which queries gain by the paid backend, and register the model.
 
     A CSV has the columns query, weak, strong. The logs have it where AILYDIAN_ROUTER_LEARN keeps
@@ -86,9 +92,9 @@ def train(source: Path | None, name: str, version: str, as_json: bool) -> None:
     """
     lessons = current_ailydian.router.lessons
     labelled = tables.read(source) if source else logs.labelled(lessons.read())
-    read = [gains.read(text) for text in labelled.texts]
-    scores = gains.cross_validated(read, labelled.outcomes)
-    mine = measures.apgr(scores, labelled.outcomes)
+    read, embedding = _read(labelled.texts, embeddings)
+    expected = gains.cross_validated(read, labelled.outcomes)
+    mine = measures.apgr(gains.together(expected), labelled.outcomes)
     theirs = measures.apgr(_words(labelled.texts), labelled.outcomes)
     if mine <= theirs:
         raise ValidationFailed(
@@ -96,7 +102,7 @@ def train(source: Path | None, name: str, version: str, as_json: bool) -> None:
             f"{theirs:.3f}: it is not worth having. About a thousand labels are needed."
         )
     record = current_ailydian.registry.register(
-        gains.export(gains.fit(read, labelled.outcomes), read),
+        gains.export(gains.fit(read, labelled.outcomes), expected, embedding),
         name,
         version,
         Declared(domain="chat", description=f"Cross-validated APGR {mine:.3f}."),
@@ -113,11 +119,17 @@ def train(source: Path | None, name: str, version: str, as_json: bool) -> None:
 @router.command("evaluate")
 @click.option("--on", "source", type=FILE, required=True, help="CSV: query, weak, strong.")
 @click.option("--model", help="A registered model; without one, folds are trained here.")
+@EMBEDDINGS
 @click.option("--by-group", is_flag=True, help="Fold by the column `group`: unseen subjects.")
 @click.option("--picture", "drawing", type=click.Path(path_type=Path), help="SVG of the curves.")
 @json_option
 def evaluate(
-    source: Path, model: str | None, by_group: bool, drawing: Path | None, as_json: bool
+    source: Path,
+    model: str | None,
+    embeddings: str | None,
+    by_group: bool,
+    drawing: Path | None,
+    as_json: bool,
 ) -> None:
     """Say how well rankings recover the paid backend's quality, next to random and the oracle."""
     labelled = tables.read(source)
@@ -130,10 +142,10 @@ def evaluate(
         found = [scoring.of(text[:4000], profile).score for text in labelled.texts]
         rankings[profile] = np.array(found)
     else:
-        read = [gains.read(text) for text in labelled.texts]
-        rankings["learned, cross-validated"] = gains.cross_validated(
-            read, labelled.outcomes, labelled.groups if by_group else None
-        )
+        read, _ = _read(labelled.texts, embeddings)
+        groups = labelled.groups if by_group else None
+        expected = gains.cross_validated(read, labelled.outcomes, groups)
+        rankings["learned, cross-validated"] = gains.together(expected)
     figures = {name: measures.figures(s, labelled.outcomes) for name, s in rankings.items()}
     curves = {name: measures.curve(s, labelled.outcomes) for name, s in rankings.items()}
     if drawing is not None:
@@ -147,6 +159,20 @@ def evaluate(
         low, high = values["apgr_interval"]
         rows.append((name, *(values[key] for key in keys), f"{low} to {high}"))
     print_table(("RANKING", "APGR", "11 POINTS", "CPT 50 %", "CPT 80 %", "APGR, 95 %"), rows)
+
+
+def _read(texts: list[str], embeddings: str | None) -> tuple[list[gains.Read], str]:
+    """Return what is looked at of texts, and who made their vectors."""
+    if embeddings is None:
+        return [gains.read(text) for text in texts], ""
+    state = current_ailydian
+    record = state.registry.resolve(embeddings)
+    most, seconds = state.settings.max_text_chars, state.settings.timeout_seconds
+    read = []
+    for text in texts:
+        deadline = time.monotonic() + seconds
+        read.append(gains.read(text, vector_of(state.inference, record, text[:most], deadline)))
+    return read, f"{record.name} {record.version} {record.sha256}"
 
 
 def _words(texts: list[str]) -> t.Any:

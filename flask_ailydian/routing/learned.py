@@ -13,13 +13,17 @@ from ..prediction import Given
 from ..records import ModelRecord
 from ..registry import Registry
 from . import surface
+from .backends.base import BackendFailure
 from .complexity import Classification
 from .complexity import Part
 from .complexity import Thresholds
+from .vectors import vector_of
 
 TASK = "query-routing"
 #: Says for which version of the looks a model was trained.
 SURFACE = "ailydian.surface"
+#: Says who makes the vectors that it takes: name, version and digest.
+EMBEDDING = "ailydian.embedding"
 SECONDS = 2.0
 
 
@@ -33,8 +37,9 @@ class Learned:
     def score(self, name: str, query: str, thresholds: Thresholds) -> Classification:
         """Return a query's rank among those that the model was trained on, from 0 to 100."""
         record = self._registry.resolve(name)
-        given = Given(name, text=query, tensors=_tensors(record, query))
-        _, outputs = self._inference.run(record, given, time.monotonic() + SECONDS)
+        deadline = time.monotonic() + SECONDS
+        given = Given(name, text=query, tensors=self._tensors(record, query, deadline))
+        _, outputs = self._inference.run(record, given, deadline)
         rank = float(next(iter(outputs.values())).reshape(-1)[0])
         score = round(100 * min(max(rank, 0.0), 1.0), 3)
         parts = (Part("expected gain", score, f"{record.name} {record.version}"),)
@@ -42,16 +47,29 @@ class Learned:
         named = thresholds.name(score)
         return Classification(score, named, features, parts, thresholds, f"learned:{name}")
 
+    def _tensors(self, record: ModelRecord, query: str, deadline: float) -> dict[str, t.Any] | None:
+        """Return what a model takes that wants more than the text; ``None`` for others.
 
-def _tensors(record: ModelRecord, query: str) -> dict[str, t.Any] | None:
-    """Return what a model takes that wants to know how a text looks, too; ``None`` for others.
-
-    :raises ModelFailed: for a model of another version.
-    """
-    names = [spec.name for spec in record.inputs]
-    if len(names) == 1:
-        return None
-    if names[1:] != ["looks"] or record.report.metadata.get(SURFACE) != str(surface.VERSION):
-        raise ModelFailed("This router was trained for another version; train it again.")
-    text = np.full((1,) * max(len(record.inputs[0].shape), 1), query, dtype=object)
-    return {names[0]: text, "looks": surface.features(query)[None, :]}
+        :raises ModelFailed: for a model of another version, or without its embedding model.
+        """
+        names = [spec.name for spec in record.inputs]
+        if len(names) == 1:
+            return None
+        known = record.report.metadata
+        if names[1:] not in (["looks"], ["looks", "vector"]) or (
+            known.get(SURFACE) != str(surface.VERSION)
+        ):
+            raise ModelFailed("This router was trained for another version; train it again.")
+        text = np.full((1,) * max(len(record.inputs[0].shape), 1), query, dtype=object)
+        found: dict[str, t.Any] = {names[0]: text, "looks": surface.features(query)[None, :]}
+        if "vector" in names:
+            name, version, digest = (known.get(EMBEDDING, "").split() + [""] * 3)[:3]
+            embedding = self._registry.resolve(name, version)
+            if embedding.sha256 != digest:
+                raise ModelFailed("This router was trained with another embedding model.")
+            try:
+                vector = vector_of(self._inference, embedding, query, deadline)
+            except BackendFailure as error:
+                raise ModelFailed("The router's embedding model gives no vector.") from error
+            found["vector"] = vector.astype(np.float32)[None, :]
+        return found

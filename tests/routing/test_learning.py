@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.errors import ModelFailed
+from flask_ailydian.errors import ModelNotFound
 from flask_ailydian.registration import Declared
 from flask_ailydian.routing import surface
 from flask_ailydian.routing.complexity import Thresholds
 from flask_ailydian.routing.learning import gains
 from flask_ailydian.routing.learning import measures
 from flask_ailydian.routing.learning import tables
+from flask_ailydian.routing.learning import textgraph
 from flask_ailydian.routing.learning.measures import Outcomes
 from flask_ailydian.routing.learning.replay import Logged
 from flask_ailydian.routing.learning.replay import replay
@@ -86,11 +88,12 @@ def test_ranks_keep_the_order_and_the_ties(values: list[float]) -> None:
 def test_a_gain_that_words_show_is_learned_and_exported_as_it_is() -> None:
     texts, outcomes = made(600)
     read = [gains.read(text) for text in texts]
-    scores = gains.cross_validated(read, outcomes)
+    expected = gains.cross_validated(read, outcomes)
+    scores = gains.together(expected)
     # A router that knew who is hard would reach 0.65.
     assert measures.apgr(scores, outcomes) > 0.6
     model = gains.fit(read, outcomes)
-    engine = OnnxEngine(gains.export(model, read), threads=1)
+    engine = OnnxEngine(gains.export(model, expected), threads=1)
     spent, ranked = [], []
     for text in texts[:200]:
         begun = time.perf_counter()
@@ -99,8 +102,8 @@ def test_a_gain_that_words_show_is_learned_and_exported_as_it_is() -> None:
         spent.append(time.perf_counter() - begun)
         ranked.append(float(rank[0, 0]))
     assert sorted(spent)[50] < 0.0015
-    wanted = model.gains(read)
-    steps = np.quantile(wanted, np.linspace(0, 1, gains.QUANTILES + 2)[1:-1])
+    wanted = model.gains(read)[:, 0]
+    steps = np.quantile(expected, np.linspace(0, 1, gains.QUANTILES + 2)[1:-1])
     shares = (wanted[:200, None] > steps).mean(axis=1)
     assert np.median(np.abs(shares - ranked)) < 0.02
 
@@ -119,10 +122,39 @@ def test_the_looks_of_a_text_are_what_they_say() -> None:
     assert same[6:9] == pytest.approx(np.log1p([3, 0, 7]))
 
 
+def test_sentences_that_have_vectors_are_compared_with_those_that_are_known(
+    run: t.Any, tmp_path: Path
+) -> None:
+    texts, outcomes = made(300)
+    source = written(tmp_path / "labels.csv", texts, outcomes)
+    grams = sorted({gram for text in texts for gram in textgraph.grams(text)}, key=len)[:400]
+    nodes, constants = textgraph.front(grams)
+    data = textgraph.model(nodes, constants, ("features", ["n", len(grams)]), {})
+    more = ("--embeddings", "sentences", "--json")
+    with run.app.app_context():
+        registry = run.app.extensions["ailydian"].registry
+        declared = Declared(domain="chat", task="text-embedding")
+        registry.register(data, "sentences", "v1", declared, activate=True)
+    said = json.loads(run("train", "--from", source, "--version", "v1", *more).output)
+    assert said["apgr"] > 0.58
+    with run.app.app_context():
+        scoring = run.app.extensions["ailydian"].router.scoring
+        hard, easy = (
+            scoring.of(x, "learned:router").score for x in ("integral ispat", "merhaba otopark")
+        )
+        assert hard > 60 > 40 > easy
+        # Vectors of another model are no vectors of this one.
+        registry.update("sentences", "v1", status="inactive")
+        with pytest.raises(ModelNotFound):
+            scoring.of("merhaba", "learned:router")
+    found = json.loads(run("evaluate", "--on", source, *more).output)["rankings"]
+    assert found["learned, cross-validated"]["apgr"] == said["apgr"]
+
+
 def test_a_router_of_another_version_is_not_asked(run: t.Any, tmp_path: Path) -> None:
     texts, outcomes = made(300)
     read = [gains.read(text) for text in texts]
-    model = onnx.load_from_string(gains.export(gains.fit(read, outcomes), read))
+    model = onnx.load_from_string(gains.export(gains.fit(read, outcomes), np.zeros((3, 1))))
     (entry,) = (e for e in model.metadata_props if e.key == "ailydian.surface")
     entry.value = "0"
     with run.app.app_context():
@@ -260,7 +292,7 @@ def test_on_a_public_table_it_learns_more_than_the_number_of_words(mmlu: tables.
     chosen = np.random.default_rng(0).permutation(len(mmlu.texts))[:3000]
     read = [gains.read(mmlu.texts[int(i)]) for i in chosen]
     outcomes = mmlu.outcomes.take(chosen)
-    scores = gains.cross_validated(read, outcomes)
+    scores = gains.together(gains.cross_validated(read, outcomes))
     words = np.array([float(len(mmlu.texts[int(i)].split())) for i in chosen])
     mine, theirs = (measures.apgr(x, outcomes) for x in (scores, words))
     assert mine >= 0.58 and mine > theirs + 0.02

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...inference import Inference
 from ...prediction import Given
-from ...prediction import is_floats
 from ...records import ModelRecord
 from ...registry import Registry
+from ..vectors import vector_of
 from .base import BackendFailure
 
 CLASSIFIES, EMBEDS = "text-classification", "text-embedding"
@@ -100,27 +100,16 @@ class LocalBackend:
             raise BackendFailure("no_knowledge")
         known = self._vectors.get(record.id)
         if known is None:
-            known = np.stack([self._vector(record, asked, deadline) for asked, _ in pairs])
+            known = np.stack(
+                [vector_of(self._inference, record, asked, deadline) for asked, _ in pairs]
+            )
             while len(self._vectors) >= KEPT:
                 self._vectors.pop(next(iter(self._vectors)), None)
             self._vectors[record.id] = known
-        near = known @ self._vector(record, text, deadline)
+        near = known @ vector_of(self._inference, record, text, deadline)
         best = int(np.argmax(near))
         confidence = float(np.clip(near[best], 0, 1))
         sure = confidence >= float(recipe.get("threshold", self._threshold))
         refusal = recipe.get("out_of_scope")
         answer = pairs[best][1] if sure or refusal is None else refusal
         return LocalAnswer(answer, pairs[best][0], confidence, sure or refusal is None, sure)
-
-    def _vector(self, record: ModelRecord, text: str, deadline: float) -> Floats:
-        _, outputs = self._inference.run(record, Given(record.name, text=text), deadline)
-        found = np.asarray(next(x for x in outputs.values() if is_floats(x)), np.float64)
-        if found.ndim == 3:
-            # A vector for each token: their mean stands for the text, or the first one.
-            first = (record.preprocessing or {}).get("pooling") == "first"
-            found = found[:, 0] if first else found.mean(axis=1)
-        found = found.reshape(-1)
-        length = float(np.linalg.norm(found))
-        if not np.isfinite(length):
-            raise BackendFailure("broken_vector")
-        return t.cast(Floats, found / max(length, 1e-12))

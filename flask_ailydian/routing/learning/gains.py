@@ -2,6 +2,7 @@
 
 A linear model of the n-grams says how often either backend is right on such texts, a projection
 of them what they are about, and a forest of random trees puts these together with the looks.
+Where sentences have vectors, the gain on the nearest known ones has a say of its own.
 Needs scikit-learn, which is imported late; what comes out is an ONNX graph that does not.
 """
 
@@ -29,20 +30,26 @@ RIDGE, TOPICS = 8.0, 64
 FOREST = {"n_estimators": 200, "min_samples_leaf": 15, "max_features": 0.4}
 TURNS = 25
 QUANTILES = 200
+#: How much nearer neighbours outweigh others, by cosine.
+NEARNESS = 20.0
 MISSING = 'Training needs a package: pip install "flask-ailydian[learn]"'
 
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """A text as its n-grams, each once with how often it stands there, and its looks."""
+    """A text as its n-grams, each once with how often it stands there, its looks, its vector."""
 
     grams: t.Any
     counts: t.Any
     looks: t.Any
+    vector: t.Any = None
 
 
-def read(text: str) -> Read:
-    """Return what is looked at of a text."""
+def read(text: str, vector: t.Any = None) -> Read:
+    """Return what is looked at of a text.
+
+    :param vector: Of unit length, from an embedding model; for all texts or for none.
+    """
     known = textgraph.codes()
     numbers = [textgraph.START, *(known.get(c, 0) for c in text[:MOST_CHARS]), textgraph.END]
     row = np.array(numbers, dtype=np.int64)
@@ -54,7 +61,7 @@ def read(text: str) -> Read:
             # The length comes first, so that grams sort by it.
             found.append(windows @ powers + length * BASE**6)
     grams, counts = np.unique(np.concatenate(found), return_counts=True)
-    return Read(grams, counts, surface.features(text))
+    return Read(grams, counts, surface.features(text), vector)
 
 
 def gram_of(number: int) -> textgraph.Gram:
@@ -103,11 +110,16 @@ class Model:
     projection: Floats
     offset: Floats
     forest: t.Any
+    known: Floats | None
+    gain: Floats
 
     def gains(self, texts: t.Sequence[Read]) -> Floats:
-        """Return the expected gain of each text."""
-        found = self.forest.predict(self.features(texts))
-        return t.cast(Floats, found[:, 0])
+        """Return what is expected of each text: a row a text, a column for each who has a say."""
+        found = [self.forest.predict(self.features(texts))[:, 0]]
+        if self.known is not None:
+            near = np.exp(NEARNESS * (_vectors(texts) @ self.known.T - 1))
+            found.append(near @ self.gain / near.sum(axis=1))
+        return np.stack(found, axis=1)
 
     def features(self, texts: t.Sequence[Read]) -> t.Any:
         """Return what the forest looks at."""
@@ -142,7 +154,12 @@ def fit(
     forest = _package("sklearn.ensemble").ExtraTreesRegressor(random_state=0, n_jobs=-1, **FOREST)
     features = np.hstack([unseen, rows @ topics, looks]).astype(np.float32)
     forest.fit(features, np.hstack([wanted, (weak * strong)[:, None]]))
-    return Model(reader, projection, offset, forest)
+    known = None if texts[0].vector is None else _vectors(texts)
+    return Model(reader, projection, offset, forest, known, outcomes.gain)
+
+
+def _vectors(texts: t.Sequence[Read]) -> Floats:
+    return np.stack([text.vector for text in texts]).astype(np.float32)
 
 
 def _ridge(rows: t.Any, wanted: Floats) -> tuple[Floats, Floats]:
@@ -172,12 +189,14 @@ def _topics(rows: t.Any) -> Floats:
 def cross_validated(
     texts: t.Sequence[Read], outcomes: Outcomes, groups: t.Sequence[str] | None = None
 ) -> Floats:
-    """Return the gain that a model expects of each text which has not seen its fold.
+    """Return the gains that a model expects of each text which has not seen its fold.
+
+    As :meth:`Model.gains` does; :func:`together` makes one score of them.
 
     :param groups: Folds of whole groups: a model has seen none of a text's own.
     """
     folds = folds_of(len(texts), groups)
-    scores = np.zeros(len(texts))
+    scores = np.zeros((len(texts), 1 if texts[0].vector is None else 2))
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         own = None if groups is None else [groups[int(i)] for i in outside]
@@ -185,6 +204,11 @@ def cross_validated(
         # Gains are on one scale, whichever fold they come from.
         scores[inside] = model.gains([texts[int(i)] for i in inside])
     return scores
+
+
+def together(gains: Floats) -> Floats:
+    """Return the mean of the ranks that all who have a say give a text."""
+    return t.cast(Floats, np.mean([measures.ranks(column) for column in gains.T], axis=0))
 
 
 def folds_of(
@@ -199,12 +223,13 @@ def folds_of(
     return np.array([place[name] for name in groups])
 
 
-def export(model: Model, texts: t.Sequence[Read]) -> bytes:
+def export(model: Model, gains: Floats, embedding: str = "") -> bytes:
     """Return an ONNX model: a text and its looks in, the rank of its gain out, from 0 to 1.
 
-    :param texts: Among whose expected gains it is ranked.
+    :param gains: Expected of texts that were not seen: among them it is ranked.
+    :param embedding: Who makes the vectors: name, version and digest.
     """
-    steps = np.quantile(model.gains(texts), np.linspace(0, 1, QUANTILES + 2)[1:-1])
+    steps = np.quantile(gains, np.linspace(0, 1, QUANTILES + 2)[1:-1], axis=0)
     vocabulary = [gram_of(int(number)) for number in model.reader.grams]
     nodes, constants = textgraph.front(vocabulary, model.reader.rarity.astype(np.float32))
     make = textgraph.node
@@ -213,17 +238,34 @@ def export(model: Model, texts: t.Sequence[Read]) -> bytes:
         make("Add", ["projected", "offset"], ["placed"]),
         make("Concat", ["placed", "looks"], ["seen"], axis=1),
         trees.node(model.forest, "seen", "gain"),
-        make("Greater", ["gain", "steps"], ["above"]),
-        make("Cast", ["above"], ["ones"], to=1),
-        make("ReduceMean", ["ones"], ["rank"], axes=[1], keepdims=1),
     ]
+    takes = {"looks": ["batch", surface.WIDTH]}
+    metadata = {"task": "query-routing", "surface": str(surface.VERSION)}
+    if model.known is not None:
+        nodes += [
+            make("MatMul", ["vector", "known"], ["cosine"]),
+            make("Mul", ["cosine", "nearness"], ["near"]),
+            make("Softmax", ["near"], ["shares"], axis=1),
+            make("MatMul", ["shares", "gains"], ["likely"]),
+        ]
+        constants["known"] = model.known.astype(np.float32).T
+        constants["nearness"] = np.float32(NEARNESS)
+        constants["gains"] = model.gain.astype(np.float32)[:, None]
+        takes["vector"] = ["batch", model.known.shape[1]]
+        metadata["embedding"] = embedding
+    ranks = []
+    for number, name in enumerate(["gain", "likely"][: gains.shape[1]]):
+        constants[f"steps_{name}"] = steps[:, number].astype(np.float32)[None, :]
+        nodes += [
+            make("Greater", [name, f"steps_{name}"], [f"above_{name}"]),
+            make("Cast", [f"above_{name}"], [f"ones_{name}"], to=1),
+            make("ReduceMean", [f"ones_{name}"], [f"rank_{name}"], axes=[1], keepdims=1),
+        ]
+        ranks.append(f"rank_{name}")
+    nodes.append(make("Mean", ranks, ["rank"]))
     constants["projection"] = model.projection.astype(np.float32)
     constants["offset"] = model.offset.astype(np.float32)[None, :]
-    constants["steps"] = steps.astype(np.float32)[None, :]
-    metadata = {"task": "query-routing", "surface": str(surface.VERSION)}
-    return textgraph.model(
-        nodes, constants, ("rank", ["batch", 1]), metadata, {"looks": ["batch", surface.WIDTH]}
-    )
+    return textgraph.model(nodes, constants, ("rank", ["batch", 1]), metadata, takes)
 
 
 def _package(name: str) -> t.Any:
