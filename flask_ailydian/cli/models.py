@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from .. import demo as demo_model
+from .. import triton_export
 from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
@@ -211,6 +212,38 @@ def retire(name: str, version: str, as_json: bool) -> None:
     """Take VERSION of NAME out of service; its row and file stay."""
     record = current_ailydian.registry.update(name, version, status="inactive")
     _show(record, as_json, f"{name} {version} does not answer any more.")
+
+
+@models.command("export")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--triton",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of a model repository; made where it is not there.",
+)
+@json_option
+def export(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Write the versions that answer to NAMES, by default all, as Triton loads them."""
+    registry = current_ailydian.registry
+    records = [registry.resolve(name) for name in names] or registry.servable()
+    written: list[dict[str, t.Any]] = []
+    for record in records:
+        if record.type != "onnx" and not names:
+            if not as_json:
+                click.echo(f"{record.name} {record.version} is no ONNX file: left out.")
+            continue
+        number = triton_export.number_of(record, registry.versions(record.name))
+        try:
+            file = triton_export.export(folder, record, number, registry.read(record))
+        except OSError as error:
+            raise click.ClickException(f"{folder} cannot be written ({error.strerror}).") from error
+        written.append({"name": record.name, "version": record.version, "number": number})
+        if not as_json:
+            click.echo(f"{record.name} {record.version} → {file.parent}, version {number}")
+    if as_json:
+        print_json(written)
 
 
 @models.command("verify")

@@ -23,7 +23,7 @@ ORDER = [
     {"engine"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
-    {"answering", "storage"},
+    {"answering", "storage", "triton_export"},
     {"registry"},
     {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},

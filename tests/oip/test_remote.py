@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+import tracemalloc
 import typing as t
 
 import numpy as np
@@ -22,6 +23,8 @@ from PIL import Image
 from flask_ailydian import current_ailydian
 from flask_ailydian.engine.remote.address import Endpoint
 from flask_ailydian.engine.remote.address import parse
+from flask_ailydian.engine.remote.options import RemoteOptions
+from flask_ailydian.engine.remote.remote_engine import RemoteEngine
 from flask_ailydian.errors import BackendUnavailable
 from flask_ailydian.errors import ClientGone
 from flask_ailydian.errors import ModelFailed
@@ -416,5 +419,41 @@ def test_impatient_callers_do_not_have_an_endpoint_left_alone(host: Flask) -> No
                     current_ailydian.predict("m", inputs={"x": [[1, 2]]}, timeout=0.05)
             impostor.infer = says("200 OK", outputs())
             current_ailydian.predict("m", inputs={"x": [[1, 2]]})
+    finally:
+        impostor.close()
+
+
+def test_a_call_makes_no_copy_of_its_tensors(host: Flask) -> None:
+    data = np.zeros((2**20, 2), np.float32)
+    body = json.dumps(
+        {
+            "outputs": [
+                {
+                    "name": "y",
+                    "datatype": "FP32",
+                    "shape": [2**20, 2],
+                    "parameters": {"binary_data_size": data.nbytes},
+                }
+            ]
+        }
+    ).encode()
+    impostor = Impostor(
+        says("200 OK", body + bytes(data.nbytes), f"Inference-Header-Content-Length: {len(body)}")
+    )
+    try:
+        with host.app_context():
+            found = current_ailydian.registry.storage.discover(
+                [f"oip://127.0.0.1:{impostor.port}/m"]
+            )
+        engine = RemoteEngine(dataclasses.replace(found, binary=True).to_bytes(), RemoteOptions())
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        outputs = engine.run({"x": data}, deadline=time.monotonic() + 30)
+        most = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+        engine.close()
+        assert outputs["y"].nbytes == data.nbytes
+        # What the impostor itself reads and holds of the request is one; the answer is another.
+        assert most < 2 * data.nbytes + 2**20
     finally:
         impostor.close()
