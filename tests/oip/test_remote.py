@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import io
 import json
@@ -110,19 +111,27 @@ def test_the_host_s_chain_of_two_is_one_more_server(host: Flask, make_server: t.
 
 
 def test_a_batch_is_one_call(host: Flask, make_server: t.Any) -> None:
+    asked: list[str] = []
     server = make_server()
-    with serving(server) as port:
-        add(
-            host,
-            port,
-            declared=dataclasses.replace(RECIPE, serving={"max_batch": 4, "max_delay_ms": 200}),
-        )
-        asked = len(rows(server))
-        with host.app_context():
-            items = [lambda i=i: given(i) for i in range(4)]
-            found = list(current_ailydian.inference.answer_all(items))
-        assert [len(body["probabilities"]) for body in found] == [3] * 4
-        assert len(rows(host)) == 4 and len(rows(server)) - asked == 4
+
+    def counted(environ: t.Any, start: t.Any) -> t.Any:
+        asked.append(environ["PATH_INFO"].rpartition("/")[2])
+        return server(environ, start)
+
+    with serving(counted) as port:
+        options = {"max_batch": 4, "max_delay_ms": 500}
+        add(host, port, declared=dataclasses.replace(RECIPE, serving=options))
+        asked.clear()
+        with host.app_context(), concurrent.futures.ThreadPoolExecutor(4) as pool:
+
+            def ask(seed: int) -> dict[str, t.Any]:
+                with host.app_context():
+                    return current_ailydian.predict("shapes", image=picture(seed))
+
+            found = list(pool.map(ask, range(4)))
+            alone = [current_ailydian.predict("shapes", image=picture(seed)) for seed in range(4)]
+        assert [chances(body) for body in found] == [pytest.approx(chances(b)) for b in alone]
+        assert len(rows(host)) == 8 and asked.count("infer") <= 6
 
 
 def given(seed: int) -> Given:
