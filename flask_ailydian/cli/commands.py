@@ -10,6 +10,7 @@ from . import key as key
 from . import metrics as metrics
 from . import models as models
 from . import optimize as optimize
+from . import plan as plan
 from . import privacy as privacy
 from . import router as router
 from . import schema as schema

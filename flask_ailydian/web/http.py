@@ -111,14 +111,17 @@ def returns(
     return decorate
 
 
-def needs(action: Action) -> c.Callable[[View], View]:
-    """Ask the host's gate before anything is read, and say so in OpenAPI."""
+def needs(action: Action, *, personal: bool = False) -> c.Callable[[View], View]:
+    """Ask the host's gate before anything is read, and say so in OpenAPI.
+
+    :param personal: Refuse ``read`` also where the host has not answered yet.
+    """
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
             try:
-                g.ailydian_actor = current_ailydian.gate.check(action)
+                g.ailydian_actor = current_ailydian.gate.check(action, personal=personal)
             except (errors.Unauthenticated, errors.Forbidden) as refusal:
                 note_refusal(action, refusal)
                 raise
