@@ -14,6 +14,7 @@ from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
 from ..folders import read_source
+from ..folders import read_tokenizer
 from ..inputs import strict_json
 from ..reading import parse_numbers
 from ..reading import read_labels
@@ -78,6 +79,7 @@ def models() -> None:
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
 @click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
+@click.option("--knowledge", type=FILE, help="Questions and answers to search: JSON, pairs.")
 @click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
 @serving_options
 @json_option
@@ -95,11 +97,14 @@ def add(
     std: str | None,
     activate: bool,
     answers: Path | None,
+    knowledge: Path | None,
     threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder.
+    """Register FILE: an ONNX, TorchScript or torch.export file, or a folder.
+
+    A folder is MLflow's, or holds `model.onnx` and perhaps `tokenizer.json`.
 
     With --remote, register a model on another server that speaks the Open Inference Protocol
     (KServe v2); give it once for each of several servers.
@@ -110,8 +115,10 @@ def add(
         raise click.UsageError("--input, --output and --fallback go with --remote.")
     serving = _serving(declared)
     registry = current_ailydian.registry
+    tokenizer = None
     if file is not None:
-        data = read_source(file, max_bytes=current_ailydian.settings.max_model_bytes)
+        limit = current_ailydian.settings.max_model_bytes
+        data, tokenizer = read_source(file, max_bytes=limit), read_tokenizer(file, max_bytes=limit)
     else:
         data = registry.storage.discover(
             remote,
@@ -129,7 +136,8 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
-            preprocessing=_said(answers, threshold),
+            preprocessing=_said(answers, knowledge, threshold),
+            tokenizer=tokenizer,
             **declared,
         ),
         kind="remote" if remote else None,
@@ -273,10 +281,13 @@ def _tensor(text: str) -> TensorSpec:
         raise click.UsageError(f"{text!r} is not as {TENSOR}.") from error
 
 
-def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:
+def _said(
+    answers: Path | None, knowledge: Path | None, threshold: float | None
+) -> dict[str, t.Any] | None:
     found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
-    if answers is not None:
-        found["answers"] = strict_json.loads(_text(answers).encode())
+    for name, path in (("answers", answers), ("knowledge", knowledge)):
+        if path is not None:
+            found[name] = strict_json.loads(_text(path).encode())
     return found or None
 
 
