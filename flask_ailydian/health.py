@@ -101,3 +101,24 @@ def redis(link: RedisLink, *, breakers_in_database: bool) -> Finding:
         f"Redis does not answer: breakers are kept by {where}, cached answers by each worker.",
         "Check AILYDIAN_REDIS_URL and the Redis server.",
     )
+
+
+def remotes(registry: Registry, serving: Serving) -> Finding:
+    """Look which endpoints of remote models are down; all of one's, and it cannot answer."""
+    lost, said = False, []
+    for record in registry.servable():
+        if record.type != "remote":
+            continue
+        try:
+            down = serving.down(record)
+        except AilydianError as error:
+            down, lost = {}, True
+            said.append(f"{record.name}: {error}")
+        said += [f"{record.name}: {name} {what}" for name, what in down.items()]
+        if down and len(down) == len(record.endpoints):
+            lost = lost or record.fallback is None
+    if not said:
+        return Finding(True, "Every endpoint answers.")
+    return Finding(
+        not lost, "; ".join(said) + ".", "Start the server, or activate a local version."
+    )

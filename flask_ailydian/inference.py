@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import functools
 import time
 import typing as t
 
@@ -22,6 +23,7 @@ from .clock import new_id
 from .clock import now
 from .engine.protocol import Array
 from .errors import AilydianError
+from .errors import BackendUnavailable
 from .parallel import in_order
 from .prediction import chances_of
 from .prediction import Given
@@ -178,9 +180,17 @@ class Inference:
             kind, data, user_id=row["user_id"], domain=model.domain
         )
 
-        outcome = self._prediction.of(
-            given, model, row["input_hash"], deadline=deadline, gone=patience.gone
-        )
+        row["backend"] = "remote" if model.type == "remote" else "onnx"
+        ask = functools.partial(self._prediction.of, given, deadline=deadline, gone=patience.gone)
+        try:
+            outcome = ask(model, row["input_hash"])
+        except BackendUnavailable:
+            substitute = self._visits.substitute(model)
+            if substitute is None:
+                raise
+            model = substitute
+            row["model_id"], row["backend"] = model.id, "onnx-fallback"
+            outcome = ask(model, row["input_hash"])
         row["inference_time_ms"] = outcome.run_ms
         visit.stages = outcome.stages()
         chances = chances_of(model, outcome.outputs)

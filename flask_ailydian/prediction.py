@@ -95,6 +95,8 @@ class Prediction:
         self._settings = settings
         self._serving = serving
         self.executor = executor
+        # Calls of other servers wait, and take no core meanwhile.
+        self._calls = Executor(settings.remote_calls, settings.queue_size, beside=executor)
         self.results = results
         self._heads = Heads()
         self.start_anew()
@@ -123,7 +125,7 @@ class Prediction:
         outcome = Outcome({})
 
         def run() -> dict[str, Array]:
-            with self.executor.admitted(deadline, gone) as place:
+            with self._executor_of(model).admitted(deadline, gone) as place:
                 self._run(given, model, place, outcome)
             return outcome.outputs
 
@@ -144,7 +146,7 @@ class Prediction:
     def run(self, given: Given, model: ModelRecord, *, deadline: float) -> dict[str, Array]:
         """Return the model's outputs for one input, without looking for a kept answer."""
         outcome = Outcome({})
-        with self.executor.admitted(deadline) as place:
+        with self._executor_of(model).admitted(deadline) as place:
             self._run(given, model, place, outcome)
         return outcome.outputs
 
@@ -186,12 +188,15 @@ class Prediction:
         outcome: Outcome,
     ) -> dict[str, Array]:
         """Run a batch: for all of its members, so that none of them may give it up."""
-        whole = Place(self.executor, deadline, None)
+        whole = Place(place.executor, deadline, None)
         with whole.running() as alone, span("ailydian.inference"):
             ran = time.perf_counter()
             outputs = engine.run(batch, deadline=deadline, alone=alone)
             outcome.run_ms = (time.perf_counter() - ran) * 1000
         return outputs
+
+    def _executor_of(self, model: ModelRecord) -> Executor:
+        return self._calls if model.type == "remote" else self.executor
 
     def _span(self, model: ModelRecord) -> t.Any:
         return span("ailydian.inference", model=model.name, version=model.version)
@@ -276,7 +281,12 @@ def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
 
 def labels_of(model: ModelRecord, chances: Array) -> tuple[str, ...]:
     """Return the names of the classes; those of a model without labels are numbered."""
-    return model.labels or tuple(f"class_{i}" for i in range(chances.size))
+    return model.labels or _numbered(chances.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbered(classes: int) -> tuple[str, ...]:
+    return tuple(f"class_{i}" for i in range(classes))
 
 
 def label_of(model: ModelRecord, outputs: dict[str, Array]) -> str | None:

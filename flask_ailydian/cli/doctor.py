@@ -93,6 +93,12 @@ def _models() -> Finding:
     return health.models(current_ailydian.registry)
 
 
+def _remote() -> Finding:
+    if not _models().ok:
+        return Finding(False, "Not looked at: the models come first.")
+    return health.remotes(current_ailydian.registry, current_ailydian.serving)
+
+
 def _inference() -> Finding:
     if not _models().ok:
         return Finding(False, "Not tried: the models come first.")
@@ -198,6 +204,7 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "engine": _engine,
     "database": _database,
     "models": _models,
+    "remote": _remote,
     "inference": _inference,
     "durability": _durability,
     "keys": _keys,

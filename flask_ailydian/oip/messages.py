@@ -91,8 +91,13 @@ def read_request(head: bytes, tail: t.Any, *, max_elements: int) -> InferRequest
     return InferRequest(tuple(inputs), _id(data), parameters, _wanted(data, binary), binary)
 
 
-def write_request(arrays: dict[str, Array], outputs: t.Sequence[str], *, binary: bool) -> Message:
-    """Return the request that asks for *outputs*; what a server answers to it can be read."""
+def write_request(
+    id: str, arrays: dict[str, Array], outputs: t.Sequence[str], *, binary: bool
+) -> Message:
+    """Return the request that asks for *outputs*.
+
+    :param id: Optional by the protocol, but some servers fail without one.
+    """
     entries, behind = [], []
     for name, array in arrays.items():
         entry, data = tensors.write(name, array, binary=binary)
@@ -103,7 +108,7 @@ def write_request(arrays: dict[str, Array], outputs: t.Sequence[str], *, binary:
     if binary:
         for entry in wanted:
             entry["parameters"] = {"binary_data": True}
-    return _json({"inputs": entries, "outputs": wanted}), behind
+    return _json({"id": id, "inputs": entries, "outputs": wanted}), behind
 
 
 def write_answer(head: dict[str, t.Any], outputs: t.Iterable[tuple[str, Array, bool]]) -> Message:

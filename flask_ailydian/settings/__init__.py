@@ -14,6 +14,7 @@ from .engine import EngineSettings
 from .engine import PROVIDERS as PROVIDERS
 from .jobs import JobSettings
 from .metrics import MetricsSettings
+from .remote import RemoteSettings
 from .routing import RoutingSettings
 
 PREFIX = "AILYDIAN_"
@@ -21,7 +22,13 @@ PREFIX = "AILYDIAN_"
 
 @dataclasses.dataclass(frozen=True)
 class Settings(
-    JobSettings, RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings
+    RemoteSettings,
+    JobSettings,
+    RoutingSettings,
+    MetricsSettings,
+    AuditSettings,
+    EngineSettings,
+    CoreSettings,
 ):
     """What the extension reads from ``app.config``, once, in ``init_app``."""
 

@@ -17,13 +17,13 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
-    | {"redis_link"},
+    | {"redis_link", "breaker"},
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
-    {"answering"},
+    {"answering", "storage"},
     {"registry"},
     {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},

@@ -73,7 +73,7 @@ def test_what_is_written_is_what_is_read(tensors: dict[str, t.Any], binary: bool
         name.encode("utf-8", "replace").decode().replace("\0", "0"): a
         for name, a in tensors.items()
     }
-    head, behind = messages.write_request(tensors, ["out"], binary=binary)
+    head, behind = messages.write_request("i", tensors, ["out"], binary=binary)
     body = b"".join((head, *behind))
     text, tail = messages.split(body, str(len(head)) if behind else None)
     asked = messages.read_request(text, tail, max_elements=MOST)
@@ -87,7 +87,7 @@ def test_what_is_written_is_what_is_read(tensors: dict[str, t.Any], binary: bool
 
 def test_a_tensor_is_neither_copied_on_the_way_out_nor_on_the_way_in() -> None:
     array = np.arange(600, dtype=np.float32).reshape(2, 300)
-    head, (data,) = messages.write_request({"x": array}, [], binary=True)
+    head, (data,) = messages.write_request("i", {"x": array}, [], binary=True)
     assert np.shares_memory(np.frombuffer(data, np.float32), array)
     tail = bytearray(data)
     read = messages.read_request(head, tail, max_elements=MOST).inputs[0].array

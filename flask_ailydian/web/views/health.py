@@ -49,6 +49,8 @@ def look() -> dict[str, health.Finding]:
         checks["models"] = health.Finding(False, "Not looked at: the database comes first.")
     if checks["models"].ok:
         checks["engine"] = health.warm(state.serving)
+    if checks["models"].ok and any(m.type == "remote" for m in state.registry.servable()):
+        checks["remote"] = health.remotes(state.registry, state.serving)
     checks["process"] = health.Finding(
         not state.lifecycle.draining, "Draining." if state.lifecycle.draining else "Serving."
     )
