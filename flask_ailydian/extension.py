@@ -110,7 +110,7 @@ def _state(
     results = ResultCache(settings.cache_bytes, shared=_shared(redis, fingerprint))
     prediction = Prediction(settings, serving, executor, results)
     experiments = Experiments(
-        db,
+        ledger.database,
         tables,
         registry,
         fingerprint,
@@ -120,14 +120,14 @@ def _state(
     )
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
-    feedback = Feedback(db, tables, ledger.result)
+    feedback = Feedback(ledger.database, tables, ledger.result)
     privacy = create_privacy(ledger, tables)
     privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}
     privacy.erasers["ab_tests"] = experiments.erase
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
+        settings, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
     jobs = Jobs(
         settings,

@@ -36,14 +36,13 @@ class Registry:
     def __init__(
         self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
     ) -> None:
-        self._db = db
         self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
         self.storage = Storage(settings, folder)
         self._before_activation: list[c.Callable[[ModelRecord], None]] = []
-        self._answering = Answering(db, self._models)
+        self._answering = Answering(audit.database, self._models)
 
     def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
         """Call *listener* with the digests of all that may answer, when they have changed."""
@@ -241,4 +240,4 @@ class Registry:
         return self.storage.verify(record)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
-        return read_records(self._db, query)
+        return read_records(self._audit.database, query)

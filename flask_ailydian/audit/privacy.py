@@ -182,8 +182,9 @@ class Privacy:
         :param older_than: Days for every domain in place of the settings'; never under 183.
         """
         done = self._retention.run(older_than=older_than, dry_run=dry_run)
-        if not dry_run and done.events:
-            counts = {"events": done.events, "records": done.records}
+        if not dry_run and (done.events or done.checkpoints):
+            counts: dict[str, int | str | None] = {"events": done.events, "records": done.records}
+            counts |= {"checkpoints": done.checkpoints, **done.tables}
             self._ledger.note("retention", actor=actor, detail=counts)
         return done
 

@@ -15,6 +15,7 @@ import uuid
 
 import sqlalchemy as sa
 
+from ..database import Database
 from . import statements
 from .keys import derive
 from .keys import KeyProvider
@@ -52,19 +53,19 @@ class Subject:
 class Subjects:
     """The persons of one deployment.
 
-    :param engine: Returns the engine of the database that holds the wrapped keys.
+    :param database: Holds the wrapped keys.
     :param separate: Whether that is another database than the one with the rows.
     """
 
     def __init__(
         self,
-        engine: c.Callable[[], sa.Engine],
+        database: Database,
         table: sa.Table,
         keys: KeyProvider,
         *,
         separate: bool = False,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self.separate = separate
         self.table = table
         self.keys = keys
@@ -90,7 +91,7 @@ class Subjects:
 
         :raises KeyUnavailable: after erasure.
         """
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             query = self.table.select().where(self.table.c.ref == ref)
             row = connection.execute(query).first()
         if row is None or row.wrapped is None:
@@ -99,7 +100,7 @@ class Subjects:
 
     def identity(self, ref: str) -> str | None:
         """Return the host's id of a reference, or ``None`` after erasure."""
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             query = self.table.select().where(self.table.c.ref == ref)
             row = connection.execute(query).first()
         if row is None or row.wrapped is None or row.identity is None:
@@ -120,7 +121,7 @@ class Subjects:
     def alive(self, connection: sa.Connection, refs: set[str]) -> set[str]:
         """Return which of *refs* are not erased, and hold off their erasure until the commit."""
         if self.separate:
-            with self._engine().connect() as own:
+            with self._database.connect() as own:
                 return statements.alive(self.table, own, refs)
         return statements.alive(self.table, connection, refs)
 
@@ -149,7 +150,7 @@ class Subjects:
 
     def _row(self, name: bytes) -> t.Any:
         query = self.table.select().where(self.table.c.blind.in_(self.blinds(name)))
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             return connection.execute(query).first()
 
     def _opened(self, row: t.Any) -> Subject:
@@ -169,7 +170,7 @@ class Subjects:
             "created_us": time.time_ns() // 1000,
         }
         try:
-            with self._engine().begin() as connection:
+            with self._database.begin() as connection:
                 connection.execute(self.table.insert(), values)
         except sa.exc.IntegrityError:
             # Another worker was faster.
@@ -203,7 +204,7 @@ class Subjects:
 
     def destroy_apart(self, ref: str) -> None:
         """Empty a person's row where the keys have a database of their own."""
-        with self._engine().begin() as connection:
+        with self._database.begin() as connection:
             self.destroy(connection, ref)
 
     def rewrap(self, *, chunk: int = 500) -> int:
@@ -214,7 +215,7 @@ class Subjects:
         )
         while True:
             query = rows.where(self.table.c.ref > after).order_by(self.table.c.ref).limit(chunk)
-            with self._engine().begin() as connection:
+            with self._database.begin() as connection:
                 found = connection.execute(query).all()
                 for row in found:
                     subject = self._opened(row)

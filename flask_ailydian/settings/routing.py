@@ -71,7 +71,7 @@ class RoutingSettings:
         False, "Share the breakers between workers and machines, through the database."
     )
     prices: dict[str, t.Any] = option(
-        Table(), "Dated prices by model, see the guide; default: 0.02 USD a paid query."
+        Table(), "Dated prices by model; default: 0.02 USD a paid query."
     )
     budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
     budget_user: float = option(

@@ -21,6 +21,7 @@ ORDER = [
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},
+    {"database"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
     {"answering", "storage"},
