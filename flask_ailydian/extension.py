@@ -141,6 +141,9 @@ def _state(
     )
     privacy.exporters["jobs"] = jobs.export
     privacy.erasers["jobs"] = jobs.erase
+    privacy.exporters["router_lessons"] = router.lessons.export
+    privacy.erasers["router_lessons"] = router.lessons.erase
+    privacy.pruners.append(router.lessons.prune)
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())

@@ -228,6 +228,8 @@ class Prediction:
             return {model.inputs[0].name: tensor}
         if member == "text":
             folded = texts.normalise(value, max_chars=self._settings.max_text_chars)
+            if model.tokenizer:
+                return self._serving.tokens(model).arrays(folded, model.inputs)
             shape = (1,) * max(len(model.inputs[0].shape), 1)
             return {model.inputs[0].name: np.full(shape, folded, dtype=object)}
         return tensors.to_arrays(

@@ -127,6 +127,8 @@ class Registry:
         report = self.storage.probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
+        if (more := declared.tokenizer) is not None:
+            self.storage.store(more, "tokenizer", files.sha256_of(more))
         values |= {
             "model_name": name,
             "model_version": version,
@@ -234,6 +236,10 @@ class Registry:
         :raises BackendUnavailable: when it is gone or has changed.
         """
         return self.storage.read(record)
+
+    def read_tokenizer(self, record: ModelRecord) -> bytes:
+        """Return the bytes of a model's tokeniser, exactly those that were registered."""
+        return self.storage.read_tokenizer(record)
 
     def verify(self, record: ModelRecord) -> str | None:
         """Return what is wrong with a model's file in one sentence, or ``None``."""

@@ -175,6 +175,11 @@ class Purse:
         self.attempts = 0
         self.usage: Usage | None = None
 
+    @property
+    def committed(self) -> int:
+        """What was spent, and what is held for an attempt that goes on."""
+        return self.spent + self._held
+
     def take(self) -> None:
         """Reserve one attempt, and put on record that it is about to be made."""
         self._budgets.reserve(self._scopes, self._worst, self._moment)

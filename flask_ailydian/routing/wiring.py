@@ -22,6 +22,7 @@ from .breaker_redis import RedisStore
 from .budget import Budgets
 from .costs import Costs
 from .learned import Learned
+from .lessons import Lessons
 from .money import PriceList
 from .router import Router
 from .scoring import Scoring
@@ -69,4 +70,5 @@ def create_router(
         named=settings.local_models,
         threshold=settings.router_min_confidence,
     )
-    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments)
+    lessons = Lessons(db, tables, ledger.subjects, settings)
+    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments, lessons)
