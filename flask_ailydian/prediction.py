@@ -154,8 +154,7 @@ class Prediction:
         started = time.perf_counter()
         with place.decoding(), span("ailydian.preprocessing"):
             arrays = self.prepare(given, model)
-        prepared = time.perf_counter()
-        outcome.prepare_ms = (prepared - started) * 1000
+        outcome.prepare_ms = (time.perf_counter() - started) * 1000
         with self._serving.lease(model, place.deadline) as engine:
             if model.serving.max_batch > 1 and not given.explain:
                 outcome.outputs = self._batcher(model).run(
@@ -258,14 +257,13 @@ class Prediction:
         ((name, tensor),) = arrays.items()
 
         def score(covered: Array) -> float:
-            found = chances_of(
-                model, engine.run({name: covered}, deadline=place.deadline, gone=place.gone)
-            )
+            ran = engine.run({name: covered}, deadline=place.deadline, gone=place.gone)
+            found = chances_of(model, ran)
             assert found is not None
             return float(found[best])
 
-        grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", **about, "grid": grid}
+        layout = model.preprocessing["layout"]
+        return {"method": "occlusion", **about, "grid": occlusion(score, tensor, layout=layout)}
 
 
 def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
