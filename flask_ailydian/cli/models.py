@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from .. import demo as demo_model
+from .. import triton_export
 from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
@@ -28,31 +29,11 @@ from .group import Group
 from .group import json_option
 from .group import print_json
 from .group import print_table
+from .serving import serving_options
+from .serving import take_serving
 
 FILE = click.Path(exists=True, path_type=Path)
 TENSOR = "NAME:FP32:-1,3,224,224"
-
-
-SERVING = (
-    click.option("--cache-entries", type=int, help="Answers that a process keeps; 0 for none."),
-    click.option("--cache-seconds", type=float, help="How long it keeps them; by default 3600."),
-    click.option("--max-batch", type=int, help="Inputs that may run together; 1: one by one."),
-    click.option("--max-delay-ms", type=float, help="How long the first waits for others."),
-)
-
-
-def serving_options(command: t.Any) -> t.Any:
-    """Add what ``ServingOptions`` takes."""
-    for option in reversed(SERVING):
-        command = option(command)
-    return command
-
-
-def _serving(options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Take what was given of ``SERVING`` out of a command's options."""
-    names = ("cache_entries", "cache_seconds", "max_batch", "max_delay_ms")
-    found = {name: options.pop(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 @ailydian.group("models", cls=Group)
@@ -112,7 +93,7 @@ def add(
         raise click.UsageError("Give a FILE, or --remote URL.")
     if not remote and (inputs or outputs or fallback):
         raise click.UsageError("--input, --output and --fallback go with --remote.")
-    serving = _serving(declared)
+    serving = take_serving(declared)
     registry = current_ailydian.registry
     tokenizer = None
     if file is not None:
@@ -204,7 +185,7 @@ def activate(name: str, version: str, as_json: bool) -> None:
 @json_option
 def set_options(name: str, version: str, as_json: bool, **options: t.Any) -> None:
     """Change how VERSION of NAME is served and described."""
-    serving = _serving(options)
+    serving = take_serving(options)
     if not serving and not any(value is not None for value in options.values()):
         raise click.UsageError("Say what to set; --help lists it.")
     record = current_ailydian.registry.update(name, version, serving=serving or None, **options)
@@ -219,6 +200,38 @@ def retire(name: str, version: str, as_json: bool) -> None:
     """Take VERSION of NAME out of service; its row and file stay."""
     record = current_ailydian.registry.update(name, version, status="inactive")
     _show(record, as_json, f"{name} {version} does not answer any more.")
+
+
+@models.command("export")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--triton",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of a model repository; made where it is not there.",
+)
+@json_option
+def export(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Write the versions that answer to NAMES, by default all, as Triton loads them."""
+    registry = current_ailydian.registry
+    records = [registry.resolve(name) for name in names] or registry.servable()
+    written: list[dict[str, t.Any]] = []
+    for record in records:
+        if record.type != "onnx" and not names:
+            if not as_json:
+                click.echo(f"{record.name} {record.version} is no ONNX file: left out.")
+            continue
+        number = triton_export.number_of(record, registry.versions(record.name))
+        try:
+            file = triton_export.export(folder, record, number, registry.read(record))
+        except OSError as error:
+            raise click.ClickException(f"{folder} cannot be written ({error.strerror}).") from error
+        written.append({"name": record.name, "version": record.version, "number": number})
+        if not as_json:
+            click.echo(f"{record.name} {record.version} → {file.parent}, version {number}")
+    if as_json:
+        print_json(written)
 
 
 @models.command("verify")

@@ -24,7 +24,7 @@ ORDER = [
     {"database"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
-    {"answering", "storage"},
+    {"answering", "storage", "triton_export"},
     {"registry"},
     {"serving", "experiments", "metrics"},
     {"health", "prediction", "optimization"},
