@@ -13,6 +13,7 @@ import numpy as np
 
 from ..clock import now
 from ..errors import ValidationFailed
+from ..inputs.text import without_controls
 from ..registration import Declared
 from ..registration import DOMAINS
 from ..routing import complexity
@@ -171,7 +172,8 @@ def _read(texts: list[str], embeddings: str | None) -> tuple[list[gains.Read], s
     read = []
     for text in texts:
         deadline = time.monotonic() + seconds
-        read.append(gains.read(text, vector_of(state.inference, record, text[:most], deadline)))
+        clean = without_controls(text[:most])
+        read.append(gains.read(text, vector_of(state.inference, record, clean, deadline)))
     return read, f"{record.name} {record.version} {record.sha256}"
 
 

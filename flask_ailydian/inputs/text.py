@@ -21,11 +21,20 @@ def normalise(text: str, *, max_chars: int) -> str:
         message = f"At most {max_chars} characters."
     elif not text.strip():
         message = "The text is blank."
-    elif any(unicodedata.category(c) in ("Cc", "Cs") and c not in ALLOWED for c in text):
+    elif any(_is_control(c) for c in text):
         message = "The text holds control characters."
     if message:
         raise ValidationFailed(fields={"text": [message]})
     return unicodedata.normalize("NFC", text)
+
+
+def without_controls(text: str) -> str:
+    """Return *text* with a blank for each control character: files are less clean than requests."""
+    return "".join(" " if _is_control(c) else c for c in text)
+
+
+def _is_control(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cs") and c not in ALLOWED
 
 
 def fold_turkish(text: str) -> str:

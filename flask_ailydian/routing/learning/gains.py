@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import ValidationFailed
 from .. import surface
+from . import measures
 from . import textgraph
 from . import trees
 from .measures import Floats
