@@ -28,6 +28,8 @@ ORDER = [
     {"inference"},
     {"routing"},
     {"state", "trial"},
+    {"checks"},
+    {"deploying"},
     {"web"},
     {"cli"},
     {"extension"},
