@@ -19,6 +19,9 @@ docs: $(VENV)/.installed ## The site in English and Turkish, in docs/_build; a w
 	$(PY) -m sphinx -q -W --keep-going -j auto -c docs -D language=tr docs/tr docs/_build/tr
 	$(PY) -m docs.check docs/_build
 
+deploy: $(VENV)/.installed ## Deploy the example app: eight steps, then a server in the background.
+	$(VENV)/bin/flask --app example_app ailydian deploy --bind $(BIND) $(if $(DRY_RUN),--dry-run)
+
 test: $(VENV)/.installed ## Every test.
 	$(PY) -m pytest
 
