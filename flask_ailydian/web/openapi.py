@@ -12,6 +12,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from ..oip.messages import HEADER as HEADER_LENGTH
 from ..version import __version__
+from . import examples
 from .connection import HEADER
 from .forms import RAW_TYPES
 from .schemas.common import Problem
@@ -74,7 +75,7 @@ def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
         operation = _operation(route)
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
         spec.path(path=path, operations={route.method.lower(): operation})
-    return spec.to_dict()
+    return examples.added(spec.to_dict())
 
 
 def _name(schema: t.Any) -> t.Any:
