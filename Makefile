@@ -9,7 +9,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,site,test]"
 	touch $@
 
-.PHONY: demo docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format wheel clean
+.PHONY: demo docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format test-remote wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -48,6 +48,12 @@ bench: $(VENV)/.installed ## Measure: ROUNDS=5, ONLY=throughput,overhead, PEERS=
 chaos: $(VENV)/.installed ## The long form: 100 kills each, 600 power cuts, 1,000 tampered trails.
 	AILYDIAN_KILL_ROUNDS=100 AILYDIAN_POWER_CUTS=600 AILYDIAN_TAMPERS=1000 \
 	  $(PY) -m pytest tests/chaos tests/audit/test_verify.py
+
+SERVERS ?= kserve mlserver triton
+
+test-remote: $(VENV)/.installed ## Against real servers: installs them, a minute each. SERVERS="kserve mlserver triton"
+	$(PY) tests/remote/environments.py $(SERVERS)
+	AILYDIAN_REMOTE_SERVERS=$$(echo $(SERVERS) | tr ' ' ,) $(PY) -m pytest tests/remote
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .

@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 from flask import Flask
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_ailydian import current_ailydian
@@ -29,7 +28,6 @@ def create_app() -> Flask:
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/host.db"
     app.config.from_prefixed_env()
     db = SQLAlchemy(app)
-    Migrate(app, db)
     FlaskAilydian(app)
     with app.app_context():
         sa.event.listen(db.engine, "connect", _durable)

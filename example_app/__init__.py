@@ -24,7 +24,10 @@ from .models import User
 from .pages import pages
 
 ROOT = Path(__file__).parents[1]
-POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 
 
 def create_app() -> Flask:
@@ -40,6 +43,7 @@ def create_app() -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         CORS_ORIGINS_OF_THE_API=["https://viewer.example.org"],
         RATE_LIMIT_OF_THE_API="600/minute",
+        REACT_BUILD=str(ROOT / "example_app" / "react" / "dist"),
     )
     app.config.from_prefixed_env()
     db.init_app(app)

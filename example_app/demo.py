@@ -174,6 +174,7 @@ def print_urls(base: str, password: str | None) -> None:
     print("\nOpen:")
     for path in (
         "/",
+        "/try",
         "/ask",
         "/api/pytorch/docs",
         "/api/pytorch/health/ready",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import typing as t
 
 from flask import abort
 from flask import Blueprint
+from flask import current_app
 from flask import flash
 from flask import redirect
 from flask import render_template
 from flask import request
+from flask import send_from_directory
 from flask import session
 from flask import url_for
 from flask_login import current_user
@@ -20,6 +23,7 @@ from flask_login import logout_user
 from werkzeug.wrappers import Response
 
 from flask_ailydian import current_ailydian
+from flask_ailydian import demo
 from flask_ailydian.errors import AilydianError
 
 from .models import Case
@@ -27,6 +31,8 @@ from .models import db
 from .models import User
 
 pages = Blueprint("pages", __name__)
+
+LANGUAGES = ("en", "tr")
 
 
 @pages.before_request
@@ -44,6 +50,15 @@ def form_token() -> dict[str, str]:
     return {"token": session.setdefault("token", secrets.token_urlsafe(16))}
 
 
+@pages.app_context_processor
+def language() -> dict[str, t.Any]:
+    """Give every template its language, and ``say`` to choose a text by it."""
+    if request.args.get("lang") in LANGUAGES:
+        session["lang"] = request.args["lang"]
+    lang = session.get("lang") or request.accept_languages.best_match(LANGUAGES) or "en"
+    return {"lang": lang, "say": lambda english, turkish: turkish if lang == "tr" else english}
+
+
 @pages.get("/")
 def home() -> str:
     """Say what this is."""
@@ -59,7 +74,8 @@ def login() -> str | Response:
         db.select(User).filter_by(name=request.form.get("name", ""))
     ).scalar_one_or_none()
     if found is None or not found.has_password(request.form.get("password", "")):
-        flash("Name or password is not right. · Ad ya da parola doğru değil.")
+        say = language()["say"]
+        flash(say("Name or password is not right.", "Ad ya da parola doğru değil."))
         return render_template("login.html")
     session.pop("token", None)
     login_user(found)
@@ -71,6 +87,24 @@ def logout() -> Response:
     """Sign out."""
     logout_user()
     return redirect(url_for("pages.home"))
+
+
+@pages.get("/try")
+def components() -> str:
+    """Show the three components."""
+    known = ("name", "version", "status", "task", "domain", "labels", "description")
+    models = [
+        {name: getattr(record, name) for name in known}
+        for record in current_ailydian.registry.versions()
+    ]
+    return render_template("components.html", models=models, demo=demo.NAME)
+
+
+@pages.get("/react/", defaults={"path": "index.html"})
+@pages.get("/react/<path:path>")
+def react(path: str) -> Response:
+    """Send a file of the React page, where somebody has built it; see ``react/README.md``."""
+    return send_from_directory(current_app.config["REACT_BUILD"], path)
 
 
 @pages.route("/ask", methods=["GET", "POST"])

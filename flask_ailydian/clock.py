@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from datetime import datetime
 from datetime import UTC
 
@@ -19,4 +18,5 @@ def new_id() -> str:
     millis = time.time_ns() // 1_000_000
     rand = int.from_bytes(os.urandom(10))
     value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | (rand >> 68 & 0xFFF) << 64
-    return str(uuid.UUID(int=value | 0b10 << 62 | rand & (2**62 - 1)))
+    digits = f"{value | 0b10 << 62 | rand & (2**62 - 1):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

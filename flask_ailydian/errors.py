@@ -80,6 +80,26 @@ class InvalidDicom(InvalidInput):
     title = "The DICOM file cannot be read."
 
 
+class UnknownTensor(InvalidInput):
+    code = "unknown_tensor"
+    title = "The model has no tensor of this name, or one that it has is missing."
+
+
+class WrongShape(InvalidInput):
+    code = "wrong_shape"
+    title = "The tensor has another shape than the model's."
+
+
+class WrongDatatype(InvalidInput):
+    code = "wrong_datatype"
+    title = "The tensor has another datatype than the model's."
+
+
+class WrongSize(InvalidInput):
+    code = "wrong_size"
+    title = "The data has another size than shape and datatype say."
+
+
 class Unauthenticated(AilydianError):
     status = 401
     code = "unauthenticated"

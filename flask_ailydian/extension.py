@@ -12,6 +12,8 @@ from .access import KeyedGate
 from .api_keys import ApiKeys
 from .audit.fingerprint import Fingerprint
 from .audit.keys import KeyProvider
+from .audit.keys import open_sealed
+from .audit.keys import seal
 from .audit.setup import create_ledger
 from .audit.setup import create_privacy
 from .cli import ailydian as commands
@@ -21,14 +23,19 @@ from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
 from .engine.results import ResultCache
 from .engine.sessions import SessionPool
+from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
+from .jobs.queue import Queue
+from .jobs.service import Jobs
+from .jobs.store import Store as JobStore
 from .lifecycle import Lifecycle
 from .metrics import gauges
 from .metrics.prometheus import Prometheus
 from .metrics.service import Metrics
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.wiring import create_router
 from .serving import Serving
@@ -97,7 +104,11 @@ def _state(
     serving = Serving(settings, registry, pool, graphs)
     registry.before_activation(serving.preload)
     executor = Executor(settings.slots or cores.count(), settings.queue_size)
-    prediction = Prediction(settings, serving, executor, ResultCache(settings.cache_bytes))
+    redis = None
+    if settings.redis_url:
+        redis = RedisLink(settings.redis_url, lambda: fingerprint.key_id)
+    results = ResultCache(settings.cache_bytes, shared=_shared(redis, fingerprint))
+    prediction = Prediction(settings, serving, executor, results)
     experiments = Experiments(
         db,
         tables,
@@ -116,8 +127,20 @@ def _state(
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, db, tables, registry, inference, ledger, fingerprint, experiments
+        settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
+    jobs = Jobs(
+        settings,
+        JobStore(db, tables),
+        registry,
+        inference,
+        ledger,
+        fingerprint,
+        Path(app.root_path, settings.jobs_dir) if settings.jobs_dir else own / "jobs",
+        Queue(settings.jobs_broker),
+    )
+    privacy.exporters["jobs"] = jobs.export
+    privacy.erasers["jobs"] = jobs.erase
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
@@ -143,7 +166,15 @@ def _state(
         metrics=metrics,
         router=router,
         costs=router.third_party.costs,
+        jobs=jobs,
+        redis=redis,
     )
+
+
+def _shared(redis: RedisLink | None, fingerprint: Fingerprint) -> SharedResults | None:
+    if redis is None:
+        return None
+    return SharedResults(redis, lambda: fingerprint.derive("shared results"), seal, open_sealed)
 
 
 def _metrics(

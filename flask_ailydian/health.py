@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from .engine.executor import Executor
 from .errors import AilydianError
+from .redis_link import RedisLink
 from .registry import Registry
 from .serving import Serving
 from .tables import Tables
@@ -88,3 +89,36 @@ def warm(serving: Serving) -> Finding:
     except AilydianError as error:
         return Finding(False, f"A model cannot be loaded: {error}")
     return Finding(True, f"{len(serving.pool.loaded())} loaded in this process.")
+
+
+def redis(link: RedisLink, *, breakers_in_database: bool) -> Finding:
+    """Look whether the shared Redis answers; without it all goes on, each worker for itself."""
+    if link.answers():
+        return Finding(True, "Redis answers: breakers and cached answers are shared.")
+    where = "the database" if breakers_in_database else "each worker"
+    return Finding(
+        False,
+        f"Redis does not answer: breakers are kept by {where}, cached answers by each worker.",
+        "Check AILYDIAN_REDIS_URL and the Redis server.",
+    )
+
+
+def remotes(registry: Registry, serving: Serving) -> Finding:
+    """Look which endpoints of remote models are down; all of one's, and it cannot answer."""
+    lost, said = False, []
+    for record in registry.servable():
+        if record.type != "remote":
+            continue
+        try:
+            down = serving.down(record)
+        except AilydianError as error:
+            down, lost = {}, True
+            said.append(f"{record.name}: {error}")
+        said += [f"{record.name}: {name} {what}" for name, what in down.items()]
+        if down and len(down) == len(record.endpoints):
+            lost = lost or record.fallback is None
+    if not said:
+        return Finding(True, "Every endpoint answers.")
+    return Finding(
+        not lost, "; ".join(said) + ".", "Start the server, or activate a local version."
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections.abc as c
-import json
+import functools
 import time
 import typing as t
 
-import numpy as np
 from flask import current_app
 
 from . import signals
+from .answers import Answered
+from .answers import body_of
+from .answers import kept
+from .answers import raw
 from .audit.claims import Claim
 from .audit.claims import Reply
 from .audit.fingerprint import Fingerprint
@@ -20,13 +23,10 @@ from .clock import new_id
 from .clock import now
 from .engine.protocol import Array
 from .errors import AilydianError
-from .errors import ModelFailed
-from .errors import ValidationFailed
+from .errors import BackendUnavailable
 from .parallel import in_order
 from .prediction import chances_of
 from .prediction import Given
-from .prediction import is_floats
-from .prediction import labels_of
 from .prediction import Patience
 from .prediction import Prediction
 from .records import ModelRecord
@@ -37,8 +37,7 @@ from .visits import Visit
 from .visits import Visits
 
 FOR_EVER = Patience()
-#: How many classes an audit row keeps.
-RECORDED_CLASSES = 10
+Shown = t.TypeVar("Shown")
 
 
 class Inference:
@@ -74,33 +73,46 @@ class Inference:
         :param patience: How long the caller waits for it.
         :raises AilydianError: after the failure was recorded.
         """
+        return self._answer(read, body_of, actor, claim, patience)
+
+    def tensors(
+        self,
+        read: c.Callable[[], Given],
+        *,
+        actor: str | None = None,
+        patience: Patience = FOR_EVER,
+    ) -> Answered:
+        """Do the same, and return the model's outputs as they are.
+
+        :raises AilydianError: after the failure was recorded.
+        """
+        return self._answer(read, lambda answered: answered, actor, None, patience)
+
+    def _answer(
+        self,
+        read: c.Callable[[], Given],
+        show: c.Callable[[Answered], Shown],
+        actor: str | None,
+        claim: Claim | None,
+        patience: Patience,
+    ) -> Shown:
         row: dict[str, t.Any] = {"id": new_id(), "created_at": now(), "backend": "onnx"}
         row |= dict.fromkeys(("model_id", "user_id", "input_hash", "inference_time_ms"))
         row |= dict.fromkeys(("confidence", "result", "error", "cost_usd", "ab_test_id"))
         row["user_id"] = row["actor"] = actor
         row["domain"] = row["hash_key_id"] = None
         with self._visits.visit(row) as visit:
-            return self._recorded(read, row, visit, claim, patience)
-
-    def _recorded(
-        self,
-        read: c.Callable[[], Given],
-        row: dict[str, t.Any],
-        visit: Visit,
-        claim: Claim | None,
-        patience: Patience,
-    ) -> dict[str, t.Any]:
-        try:
-            body = self._predict(read, row, visit, patience)
-        except Exception as error:
-            known = error if isinstance(error, AilydianError) else unforeseen(error, row["id"])
-            self._fail(row, known, claim)
-            raise known from error
-        row["status"] = "success"
-        with span("ailydian.record"):
-            self._ledger.record(row, claim, Reply(200, encode(body)) if claim else None)
-        signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
-        return body
+            try:
+                shown = show(self._predict(read, row, visit, patience))
+            except Exception as error:
+                known = error if isinstance(error, AilydianError) else unforeseen(error, row["id"])
+                self._fail(row, known, claim)
+                raise known from error
+            row["status"] = "success"
+            with span("ailydian.record"):
+                self._ledger.record(row, claim, Reply(200, encode(shown)) if claim else None)
+            signals.inference_done.send(current_app._get_current_object(), record=row)  # type: ignore[attr-defined]
+            return shown
 
     def run(
         self, model: ModelRecord, given: Given, deadline: float
@@ -155,7 +167,7 @@ class Inference:
         row: dict[str, t.Any],
         visit: Visit,
         patience: Patience,
-    ) -> dict[str, t.Any]:
+    ) -> Answered:
         started = time.perf_counter()
         most = self._settings.timeout_seconds
         deadline = time.monotonic() + min(most, patience.timeout or most)
@@ -163,88 +175,25 @@ class Inference:
         row["user_id"] = given.user_id or row["user_id"]
         model = self._visits.choose(visit, given, row)
         row["model_id"], row["domain"] = model.id, model.domain
-        kind, raw = _raw(given)
+        kind, data = raw(given)
         row["input_hash"], row["hash_key_id"] = self._ledger.input_hash(
-            kind, raw, user_id=row["user_id"], domain=model.domain
+            kind, data, user_id=row["user_id"], domain=model.domain
         )
 
-        outcome = self._prediction.of(
-            given, model, row["input_hash"], deadline=deadline, gone=patience.gone
-        )
+        row["backend"] = "remote" if model.type == "remote" else "onnx"
+        ask = functools.partial(self._prediction.of, given, deadline=deadline, gone=patience.gone)
+        try:
+            outcome = ask(model, row["input_hash"])
+        except BackendUnavailable:
+            substitute = self._visits.substitute(model)
+            if substitute is None:
+                raise
+            model = substitute
+            row["model_id"], row["backend"] = model.id, "onnx-fallback"
+            outcome = ask(model, row["input_hash"])
         row["inference_time_ms"] = outcome.run_ms
         visit.stages = outcome.stages()
-        body: dict[str, t.Any] = {"success": True, "id": row["id"]}
-        body["model"] = {
-            "name": model.name,
-            "version": model.version,
-            "type": model.type,
-            "domain": model.domain,
-            "status": model.status,
-        }
-        if outcome.cached:
-            body["cached"] = True
         chances = chances_of(model, outcome.outputs)
-        if chances is None:
-            body["outputs"] = {name: _plain(array) for name, array in outcome.outputs.items()}
-        else:
-            body |= _shown(model, chances, given.top_k, row)
-        if outcome.explanation is not None:
-            body["explanation"] = outcome.explanation
-        body |= visit.public()
-        body["performance"] = {
-            "preprocessing_ms": round(outcome.prepare_ms, 3),
-            "inference_ms": round(outcome.run_ms or 0.0, 3),
-            "total_ms": round((time.perf_counter() - started) * 1000, 3),
-        }
-        return body
-
-
-def _raw(given: Given) -> tuple[str, bytes]:
-    """Return the one input as its kind and the bytes that are fingerprinted."""
-    present = [n for n in ("image", "text", "inputs") if getattr(given, n) is not None]
-    if len(present) != 1:
-        message = "Give exactly one of image, text, inputs."
-        raise ValidationFailed(message, fields={name: [message] for name in present or ["image"]})
-    if given.image is not None:
-        return "image", given.image
-    if given.text is not None:
-        return "text", given.text.encode()
-    return "inputs", json.dumps(given.inputs, sort_keys=True, allow_nan=False).encode()
-
-
-def _shown(
-    model: ModelRecord, chances: Array, top_k: int | None, row: dict[str, t.Any]
-) -> dict[str, t.Any]:
-    """Return the members of the answer that say what was predicted, and fill the row."""
-    labels = labels_of(model, chances)
-    best = np.argsort(-chances, kind="stable")
-    shown = np.sort(best[:top_k]) if top_k else range(chances.size)
-    kept = np.sort(best[:RECORDED_CLASSES])
-    first = int(best[0])
-    row["confidence"] = float(chances[first])
-    row["result"] = {
-        "prediction": labels[first],
-        "probabilities": {labels[int(i)]: float(chances[int(i)]) for i in kept},
-    }
-    return {
-        "prediction": labels[first],
-        "confidence": _percent(chances[first]),
-        "probabilities": {
-            labels[int(i)]: {
-                "probability": float(chances[int(i)]),
-                "percentage": _percent(chances[int(i)]),
-            }
-            for i in shown
-        },
-    }
-
-
-def _plain(array: t.Any) -> t.Any:
-    """Return an output as lists; JSON has no NaN and no infinity."""
-    if is_floats(array) and not np.isfinite(array).all():
-        raise ModelFailed("The model's output holds numbers that are not finite.")
-    return array.tolist() if isinstance(array, np.ndarray) else array
-
-
-def _percent(chance: float) -> str:
-    return f"{float(chance) * 100:.2f}%"
+        if chances is not None:
+            row["confidence"], row["result"] = kept(model, chances)
+        return Answered(row["id"], given, model, outcome, chances, visit.public(), started)

@@ -25,6 +25,7 @@ from .errors import ValidationFailed
 from .inputs import preprocessing
 from .inputs import tensors
 from .inputs import text as texts
+from .oip.matching import matched
 from .records import ModelRecord
 from .registration import TEXT_TASKS
 from .serving import Serving
@@ -49,6 +50,8 @@ class Given:
     user_id: str | None = None
     top_k: int | None = None
     explain: bool = False
+    #: What the model takes, with nothing left to prepare.
+    tensors: dict[str, Array] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Prediction:
         self._settings = settings
         self._serving = serving
         self.executor = executor
+        # Calls of other servers wait, and take no core meanwhile.
+        self._calls = Executor(settings.remote_calls, settings.queue_size, beside=executor)
         self.results = results
         self._heads = Heads()
         self.start_anew()
@@ -120,7 +125,7 @@ class Prediction:
         outcome = Outcome({})
 
         def run() -> dict[str, Array]:
-            with self.executor.admitted(deadline, gone) as place:
+            with self._executor_of(model).admitted(deadline, gone) as place:
                 self._run(given, model, place, outcome)
             return outcome.outputs
 
@@ -141,7 +146,7 @@ class Prediction:
     def run(self, given: Given, model: ModelRecord, *, deadline: float) -> dict[str, Array]:
         """Return the model's outputs for one input, without looking for a kept answer."""
         outcome = Outcome({})
-        with self.executor.admitted(deadline) as place:
+        with self._executor_of(model).admitted(deadline) as place:
             self._run(given, model, place, outcome)
         return outcome.outputs
 
@@ -183,12 +188,15 @@ class Prediction:
         outcome: Outcome,
     ) -> dict[str, Array]:
         """Run a batch: for all of its members, so that none of them may give it up."""
-        whole = Place(self.executor, deadline, None)
+        whole = Place(place.executor, deadline, None)
         with whole.running() as alone, span("ailydian.inference"):
             ran = time.perf_counter()
             outputs = engine.run(batch, deadline=deadline, alone=alone)
             outcome.run_ms = (time.perf_counter() - ran) * 1000
         return outputs
+
+    def _executor_of(self, model: ModelRecord) -> Executor:
+        return self._calls if model.type == "remote" else self.executor
 
     def _span(self, model: ModelRecord) -> t.Any:
         return span("ailydian.inference", model=model.name, version=model.version)
@@ -202,6 +210,8 @@ class Prediction:
 
     def prepare(self, given: Given, model: ModelRecord) -> dict[str, Array]:
         """Return an input as the arrays that a model takes."""
+        if given.tensors is not None:
+            return matched(given.tensors, model.inputs)
         member = MEMBERS.get(model.task, "inputs")
         value = getattr(given, member)
         if value is None:
@@ -238,11 +248,11 @@ class Prediction:
             message = "Only classifications of images can be explained."
             raise ValidationFailed(message, fields={"explain": [message]})
         best = int(np.argmax(chances))
-        label = labels_of(model, chances)[best]
+        about = {"class": labels_of(model, chances)[best], "frame": model.recipe.frame()}
         if maps and model.report.cam is not None:
             read = functools.partial(self._serving.read, model)
             grid = self._heads.draw(model.sha256, model.report.cam, read, maps[0], best)
-            return {"method": "cam", "class": label, "grid": grid}
+            return {"method": "cam", **about, "grid": grid}
         ((name, tensor),) = arrays.items()
 
         def score(covered: Array) -> float:
@@ -253,7 +263,7 @@ class Prediction:
             return float(found[best])
 
         grid = occlusion(score, tensor, layout=model.preprocessing["layout"])
-        return {"method": "occlusion", "class": label, "grid": grid}
+        return {"method": "occlusion", **about, "grid": grid}
 
 
 def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
@@ -271,7 +281,12 @@ def chances_of(model: ModelRecord, outputs: dict[str, Array]) -> Array | None:
 
 def labels_of(model: ModelRecord, chances: Array) -> tuple[str, ...]:
     """Return the names of the classes; those of a model without labels are numbered."""
-    return model.labels or tuple(f"class_{i}" for i in range(chances.size))
+    return model.labels or _numbered(chances.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbered(classes: int) -> tuple[str, ...]:
+    return tuple(f"class_{i}" for i in range(classes))
 
 
 def label_of(model: ModelRecord, outputs: dict[str, Array]) -> str | None:

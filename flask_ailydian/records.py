@@ -8,6 +8,8 @@ import typing as t
 from datetime import datetime
 
 from .engine.probe import ModelReport
+from .engine.remote.address import Endpoint
+from .engine.remote.address import RemoteModel
 from .engine.signature import TensorSpec
 from .inputs.preprocessing import ImagePreprocessing
 from .options import ServingOptions
@@ -46,6 +48,22 @@ class ModelRecord:
     def recipe(self) -> ImagePreprocessing:
         """How the model wants its images."""
         return ImagePreprocessing.from_json(self.preprocessing or {})
+
+    @functools.cached_property
+    def remote(self) -> RemoteModel | None:
+        """Where another server has the model, if one has."""
+        source = self.report.remote
+        return None if source is None else RemoteModel.from_bytes(source.encode())
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The servers that have the model; none for one that is here."""
+        return () if self.remote is None else self.remote.endpoints
+
+    @property
+    def fallback(self) -> str | None:
+        """The version of the same name that answers while a remote model does not."""
+        return None if self.remote is None else self.remote.fallback
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

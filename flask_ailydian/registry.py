@@ -14,12 +14,6 @@ from .audit.ledger import Ledger
 from .clock import now
 from .engine import archives
 from .engine import files
-from .engine.probe import ModelReport
-from .engine.probe import probe
-from .engine.probe import probe_torch
-from .engine.probe import ProbeLimits
-from .engine.signature import TensorSpec
-from .errors import BackendUnavailable
 from .errors import Conflict
 from .errors import ModelNotFound
 from .errors import ModelRefused
@@ -29,10 +23,10 @@ from .records import ModelRecord
 from .registration import Declared
 from .registration import describe
 from .settings import Settings
+from .storage import Storage
 from .tables import Tables
 
 STATUSES = ("active", "inactive", "testing")
-SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
 STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_testing"}
 
 
@@ -47,7 +41,7 @@ class Registry:
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
-        self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
+        self.storage = Storage(settings, folder)
         self._before_activation: list[c.Callable[[ModelRecord], None]] = []
         self._answering = Answering(db, self._models)
 
@@ -94,6 +88,14 @@ class Registry:
             query = query.where(columns.model_name == name)
         return self._rows(query)
 
+    def answering(self, name: str) -> list[ModelRecord]:
+        """Return the versions of a name that may answer; the first does unless one is named.
+
+        :raises ModelNotFound: when there is none.
+        """
+        self.resolve(name)
+        return list(self._answering.get().get(name, ()))
+
     def servable(self) -> list[ModelRecord]:
         """Return the version that answers for each name that has one."""
         return [records[0] for records in self._answering.get().values()]
@@ -105,12 +107,14 @@ class Registry:
         version: str,
         declared: Declared,
         *,
+        kind: str | None = None,
         activate: bool = False,
         proof: dict[str, t.Any] | None = None,
         actor: str | None = None,
     ) -> ModelRecord:
         """Try a model file in a process of its own, store it and add its row.
 
+        :param kind: Where the data does not say it: ``remote``, for a model on another server.
         :param proof: How the file compares with the version it was made from.
         :raises ModelRefused: when the file is no model that can be served.
         :raises Conflict: when the name has this version already.
@@ -120,15 +124,15 @@ class Registry:
             limit = self._settings.max_model_bytes
             raise ModelRefused(f"The file is larger than the {limit} bytes that are accepted.")
         self.refuse_taken(name, version)
-        kind = archives.kind_of(data)
-        report = self._probe(data, kind, declared=declared)
+        kind = kind or archives.kind_of(data)
+        report = self.storage.probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
         values |= {
             "model_name": name,
             "model_version": version,
             "model_type": kind,
-            "file_path": files.store(data, self.folder, f"{digest}{SUFFIXES[kind]}"),
+            "file_path": self.storage.store(data, kind, digest),
             "file_sha256": digest,
             "file_bytes": len(data),
             "deployment_status": "testing",
@@ -187,7 +191,7 @@ class Registry:
         if status is not None and status not in STATUSES:
             raise ValidationFailed(fields={"deployment_status": ["Unknown status."]})
         if status == "active" and record.status != "active":
-            self._probe(self.read(record), record.type, inputs=record.inputs)
+            self.storage.probe(self.read(record), record.type, inputs=record.inputs)
             self._activate(record, values, actor)
             return self.get(name, version)
         if status is not None:
@@ -226,63 +230,15 @@ class Registry:
         self._answering.expire()
 
     def read(self, record: ModelRecord) -> bytes:
-        """Return the bytes of the model file, exactly those whose digest was registered.
+        """Return what is to be opened, exactly what was registered.
 
-        :raises BackendUnavailable: when the file is gone or has changed.
+        :raises BackendUnavailable: when it is gone or has changed.
         """
-        try:
-            data = files.read_model_file(
-                files.resolve(self.folder, record.file_path),
-                max_bytes=self._settings.max_model_bytes,
-                root=self.folder,
-            )
-        except (ModelRefused, OSError) as error:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} cannot be read."
-            ) from error
-        if files.sha256_of(data) != record.sha256:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} is not the one that was registered."
-            )
-        return data
+        return self.storage.read(record)
 
     def verify(self, record: ModelRecord) -> str | None:
-        """Return what is wrong with a model's file in one sentence, or ``None``.
-
-        A file that has not been touched since the last look is not read again.
-        """
-        try:
-            stat = files.resolve(self.folder, record.file_path).lstat()
-            mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-            if self._digests.get(record.file_path) != (mark, record.sha256):
-                self.read(record)
-                self._digests[record.file_path] = (mark, record.sha256)
-        except OSError:
-            return f"The file of {record.name} {record.version} cannot be read."
-        except (BackendUnavailable, ModelRefused) as error:
-            return str(error)
-        return None
-
-    def _probe(
-        self,
-        data: bytes,
-        kind: str,
-        *,
-        declared: Declared | None = None,
-        inputs: t.Sequence[TensorSpec] = (),
-    ) -> ModelReport:
-        seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
-        # Wall time is for machines that are busy with something else.
-        limits = ProbeLimits(
-            wall_seconds=10 + 3 * seconds,
-            cpu_seconds=seconds,
-            memory_bytes=self._settings.probe_memory_bytes,
-        )
-        if kind == "onnx":
-            return probe(data, limits=limits)
-        size = declared.image_size if declared else None
-        channels = declared.image_channels if declared else 3
-        return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
+        """Return what is wrong with a model's file in one sentence, or ``None``."""
+        return self.storage.verify(record)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
         return read_records(self._db, query)

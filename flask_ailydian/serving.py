@@ -16,6 +16,7 @@ from .engine.graph_cache import GraphCache
 from .engine.memory import give_back
 from .engine.open import open_engine
 from .engine.protocol import Engine
+from .engine.remote.remote_engine import RemoteEngine
 from .engine.sessions import SessionPool
 from .engine.signature import zeros
 from .errors import AilydianError
@@ -26,6 +27,8 @@ from .settings import Settings
 
 #: How long the version that answered before goes on while the new one is being loaded.
 GRACE = 0.5
+#: How long it is believed which endpoints are down.
+DOWN_SECONDS = 1.0
 
 
 class Serving:
@@ -48,6 +51,7 @@ class Serving:
         self._answering: dict[str, ModelRecord] = {}
         self._servable: c.Collection[str] | None = None
         self._loading: dict[str, float] = {}
+        self._down: dict[str, tuple[float, dict[str, str]]] = {}
 
     def resolve(self, name: str, version: str | None) -> ModelRecord:
         """Return the version that answers.
@@ -113,6 +117,17 @@ class Serving:
                 if not self.pool.holds(record.sha256):
                     self.preload(record)
 
+    def down(self, model: ModelRecord) -> dict[str, str]:
+        """Return what is wrong with a remote model's endpoints, as of a moment ago."""
+        checked, found = self._down.get(model.sha256, (-DOWN_SECONDS, {}))
+        if time.monotonic() - checked >= DOWN_SECONDS:
+            deadline = time.monotonic() + self._settings.timeout_seconds
+            with self.lease(model, deadline) as engine:
+                if isinstance(engine, RemoteEngine):
+                    found = engine.down(seconds=self._settings.remote_connect_seconds)
+            self._down[model.sha256] = time.monotonic(), found
+        return found
+
     def wrong_providers(self) -> str | None:
         """Return what is wrong with the chosen execution providers, or ``None``."""
         return runtime.provider_state(self._settings.providers)
@@ -134,6 +149,7 @@ class Serving:
             self._saved_graph(model, data) or data,
             threads=self._settings.threads,
             providers=self._settings.providers,
+            remote=self._registry.storage.remote,
             **model.report.opening,
         )
         # Some models take no empty input; they are none the worse for it.

@@ -16,11 +16,13 @@ from .audit.privacy import Privacy
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
 from .inference import Inference
+from .jobs.service import Jobs
 from .lifecycle import Lifecycle
 from .metrics.service import Metrics
 from .prediction import Given
 from .prediction import Patience
 from .prediction import Prediction
+from .redis_link import RedisLink
 from .registry import Registry
 from .routing.costs import Costs
 from .routing.router import Router
@@ -52,6 +54,8 @@ class State:
     metrics: Metrics
     router: Router
     costs: Costs
+    jobs: Jobs
+    redis: RedisLink | None
 
     def predict(
         self,

@@ -7,6 +7,9 @@ import functools
 import importlib
 import typing as t
 
+#: It holds nothing, so that one serves all.
+NOTHING = contextlib.nullcontext()
+
 
 @functools.cache
 def _tracer() -> t.Any:
@@ -25,11 +28,11 @@ def span(name: str, **attributes: str) -> contextlib.AbstractContextManager[t.An
     """
     found = _tracer()
     if found is None:
-        return contextlib.nullcontext()
+        return NOTHING
     trace, tracer = found
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         # Nobody collects spans: the API alone would still make and carry empty ones.
-        return contextlib.nullcontext()
+        return NOTHING
     given = {f"ailydian.{key}": value for key, value in attributes.items()}
     # What an exception says may quote an input: a span says that it failed, and no more.
     return t.cast(

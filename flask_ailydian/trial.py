@@ -16,7 +16,8 @@ def try_one(state: t.Any) -> Finding:
     arrays = zeros(record.inputs, (record.preprocessing or {}).get("size", ()))
     try:
         data, report = state.registry.read(record), record.report
-        engine = open_engine(record.type, data, threads=1, **report.opening)
+        remote = state.registry.storage.remote
+        engine = open_engine(record.type, data, threads=1, remote=remote, **report.opening)
         try:
             engine.run(arrays, deadline=None)
         finally:

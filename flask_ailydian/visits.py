@@ -13,6 +13,7 @@ from flask import current_app
 from . import signals
 from .errors import AilydianError
 from .errors import InternalError
+from .errors import ModelNotFound
 from .experiments.choosing import Choice
 from .experiments.service import Experiments
 from .experiments.shadow import Outcome
@@ -84,6 +85,16 @@ class Visits:
             model = self._serving.resolve(given.model_name, given.model_version)
         visit.model = model
         return model
+
+    def substitute(self, model: ModelRecord) -> ModelRecord | None:
+        """Return the local version that answers in place of a remote one, if there is one."""
+        if model.fallback is None:
+            return None
+        try:
+            found = self._serving.resolve(model.name, model.fallback)
+        except ModelNotFound:
+            return None
+        return None if found.type == "remote" else found
 
     def _account(self, row: dict[str, t.Any], visit: Visit, outcome: str) -> None:
         seconds = time.perf_counter() - visit.started

@@ -6,7 +6,6 @@ import atexit
 import collections.abc as c
 import dataclasses
 import logging
-import os
 import sqlite3
 import time
 import typing as t
@@ -17,6 +16,7 @@ from flask import current_app
 
 from .. import signals
 from ..clock import new_id
+from ..engine.forks import restart_in_children
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
 from ..tables import Tables
@@ -82,6 +82,7 @@ class Delivery:
         self.shipping = shipping
         self._begin_anew()
         _deliveries.add(self)
+        restart_in_children(self)
 
     def _begin_anew(self) -> None:
         self._opener: Subject | None = None
@@ -180,7 +181,7 @@ class Delivery:
         self._end()
         self._begin_anew()
 
-    def leave(self) -> None:
+    def start_anew(self) -> None:
         """In a forked child: begin anew, and leave to the parent what is the parent's."""
         self._end.detach()
         self._committer.forget()
@@ -205,11 +206,6 @@ def _close(line: Line, *keepers: Keeper) -> None:
 _deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    for delivery in _deliveries:
-        delivery.leave()
-
-
 def _sign_off() -> None:
     """When the process ends: sign where the chains stand, as far as the database still answers."""
     for delivery in list(_deliveries):
@@ -220,5 +216,3 @@ def _sign_off() -> None:
 
 
 atexit.register(_sign_off)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

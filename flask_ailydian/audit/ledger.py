@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import json
 import logging
 import time
@@ -101,10 +100,10 @@ class Ledger:
             domain, user_id = row.get("domain"), row["user_id"]
             stored, subject = self._sealer.row(row, self.policy, domain)
             stored = {name: stored.get(name) for name in self._columns}
-            event = self._event(row["id"], kind, domain, row.get("actor") or user_id, user_id)
             self._log_rows.check(stored)
-            values = [stored[name] for name in canonical.RECORD]
-            event = dataclasses.replace(event, record_hash=canonical.record_hash(values))
+            hashed = canonical.record_hash([stored[name] for name in canonical.RECORD])
+            actor = row.get("actor") or user_id
+            event = self._event(row["id"], kind, domain, actor, user_id, record_hash=hashed)
             settle = None if claim is None else (claim, self._sealer.reply(reply, subject))
             return Item(event, stored, settle)
 
@@ -179,8 +178,9 @@ class Ledger:
         detail: Detail = {},  # noqa: B006
         *,
         for_all: bool = False,
+        record_hash: bytes | None = None,
     ) -> Event:
-        event = Event(id, kind, time.time_ns() // 1000, domain)
+        event = Event(id, kind, time.time_ns() // 1000, domain, record_hash=record_hash)
         event = self._sealer.event(event, actor, subject, detail, for_all=for_all)
         self._event_rows.check(event.row())
         return event
@@ -230,9 +230,13 @@ class Ledger:
         self._delivery.close()
 
 
+#: Made once: ``json.dumps`` would make one for each text.
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def encode(body: t.Any) -> str:
     """Return *body* as JSON text, keys in their given order."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(body)
 
 
 def _id_in(body: str) -> str | None:

@@ -39,6 +39,8 @@ class Sealer:
 
         :param for_all: Under the deployment's key, so that no erasure makes it unreadable.
         """
+        if actor is None and subject is None and not detail:
+            return event
         about = None if subject is None else self._subjects.of(subject)
         by = about if actor == subject else None if actor is None else self._subjects.of(actor)
         event = dataclasses.replace(

@@ -69,6 +69,14 @@ def third_party() -> Finding:
     return Finding(False, f"{settings.third_party}: {absent}.", REMEDIES[absent])
 
 
+def redis() -> Finding:
+    """Look at the Redis that workers share, where one is configured."""
+    state = current_ailydian
+    if state.redis is None:
+        return Finding(True, "None is configured; workers share nothing but the database.")
+    return health.redis(state.redis, breakers_in_database=state.settings.breaker_shared)
+
+
 REMEDIES = {
     "not_registered": "Name openai or anthropic, or register the backend before it is used.",
     "no_key": "Set AILYDIAN_THIRD_PARTY_KEY in the environment.",

@@ -24,6 +24,13 @@ def models() -> Finding:
     return health.models(current_ailydian.registry)
 
 
+def remote() -> Finding:
+    """Look at the servers that remote models are on."""
+    if not models().ok:
+        return Finding(False, "Not looked at: the models come first.")
+    return health.remotes(current_ailydian.registry, current_ailydian.serving)
+
+
 def inference() -> Finding:
     """Run one model once."""
     if not models().ok:

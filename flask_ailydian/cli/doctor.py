@@ -8,6 +8,7 @@ import click
 
 from ..checks import app
 from ..checks import data
+from ..checks import machine
 from ..health import Finding
 from .group import ailydian
 from .group import json_option
@@ -41,10 +42,19 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "engine": app.engine,
     "database": data.database,
     "models": data.models,
+    "remote": data.remote,
     "inference": data.inference,
     "durability": data.durability,
     "keys": data.keys,
     "guard": data.guard,
     "drift": data.drift,
     "third party": app.third_party,
+    "redis": app.redis,
+    "disk": machine.disk,
+    "clock": machine.clock,
+    "connections": machine.connections,
+    "gunicorn": machine.gunicorn,
+    "counts": machine.counts,
+    "pages": machine.pages,
+    "api keys": machine.api_keys,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import functools
+import importlib
 import json
 import typing as t
 
@@ -44,7 +45,26 @@ def _told(function: c.Callable[..., t.Any]) -> c.Callable[..., t.Any]:
     return wrapped
 
 
-ailydian = Group("ailydian", help="Models, inference and their records.")
+class Door(Group):
+    """The group of all commands, which are imported when one of them is asked for.
+
+    A server never asks: with Alembic and what else they need, they would be a sixth of its memory.
+    """
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        _register()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        _register()
+        return super().list_commands(ctx)
+
+
+def _register() -> None:
+    importlib.import_module(".commands", __package__)
+
+
+ailydian = Door("ailydian", help="Models, inference and their records.")
 
 
 def sentence(error: AilydianError) -> str:

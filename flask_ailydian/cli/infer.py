@@ -46,9 +46,7 @@ def infer(model: str, paths: tuple[Path, ...], resume: Path | None, **options: t
     """
     # An unknown model is one mistake, not one for each file.
     current_ailydian.registry.resolve(model, options["version"])
-    files = list(_files(paths))
-    if not files:
-        raise click.ClickException(f"No image here; known are {', '.join(sorted(SUFFIXES))}.")
+    files = images_of(paths)
     done = _answered(resume) if resume else set()
     waiting = [path for path in files if str(path) not in done]
     readers = (_reader(model, path, options) for path in waiting)
@@ -74,6 +72,14 @@ def infer(model: str, paths: tuple[Path, ...], resume: Path | None, **options: t
         click.echo(f"{len(waiting)} answered now, {failed} of them failed; {had} were there.")
     if failed:
         raise SystemExit(1)
+
+
+def images_of(paths: t.Iterable[Path]) -> list[Path]:
+    """Return the files, and the images of the folders, that were named; at least one."""
+    found = list(_files(paths))
+    if not found:
+        raise click.ClickException(f"No image here; known are {', '.join(sorted(SUFFIXES))}.")
+    return found
 
 
 def _files(paths: t.Iterable[Path]) -> t.Iterator[Path]:

@@ -10,6 +10,8 @@ import click
 
 from .. import demo as demo_model
 from ..demo import help_desk
+from ..engine.remote.discovery import read_spec
+from ..engine.signature import TensorSpec
 from ..folders import read_source
 from ..inputs import strict_json
 from ..reading import parse_numbers
@@ -27,6 +29,7 @@ from .group import print_json
 from .group import print_table
 
 FILE = click.Path(exists=True, path_type=Path)
+TENSOR = "NAME:FP32:-1,3,224,224"
 
 
 SERVING = (
@@ -57,7 +60,11 @@ def models() -> None:
 
 
 @models.command("add")
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
+@click.option("--remote", multiple=True, help="Not a file: oip://HOST:PORT/MODEL[/versions/N].")
+@click.option("--input", "inputs", multiple=True, help=f"What a remote model takes: {TENSOR}.")
+@click.option("--output", "outputs", multiple=True, help="What it gives, in the same way.")
+@click.option("--fallback", help="The local version that answers while no server does.")
 @click.option("--name", required=True, help="What clients call it.")
 @click.option("--version", required=True, help="Of this file; never replaced later.")
 @click.option("--labels", type=FILE, help="A JSON list, or one label a line.")
@@ -74,7 +81,11 @@ def models() -> None:
 @serving_options
 @json_option
 def add(
-    file: Path,
+    file: Path | None,
+    remote: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    fallback: str | None,
     name: str,
     version: str,
     labels: Path | None,
@@ -87,11 +98,28 @@ def add(
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder."""
-    limit = current_ailydian.settings.max_model_bytes
+    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder.
+
+    With --remote, register a model on another server that speaks the Open Inference Protocol
+    (KServe v2); give it once for each of several servers.
+    """
+    if (file is None) == (not remote):
+        raise click.UsageError("Give a FILE, or --remote URL.")
+    if not remote and (inputs or outputs or fallback):
+        raise click.UsageError("--input, --output and --fallback go with --remote.")
     serving = _serving(declared)
-    record = current_ailydian.registry.register(
-        read_source(file, max_bytes=limit),
+    registry = current_ailydian.registry
+    if file is not None:
+        data = read_source(file, max_bytes=current_ailydian.settings.max_model_bytes)
+    else:
+        data = registry.storage.discover(
+            remote,
+            inputs=[_tensor(text) for text in inputs],
+            outputs=[_tensor(text) for text in outputs],
+            fallback=fallback,
+        ).to_bytes()
+    record = registry.register(
+        data,
         name,
         version,
         Declared(
@@ -103,6 +131,7 @@ def add(
             preprocessing=_said(answers, threshold),
             **declared,
         ),
+        kind="remote" if remote else None,
         activate=activate,
     )
     _show(record, as_json, f"Added {name} {version} as {record.status}: {record.task}.")
@@ -200,6 +229,15 @@ def verify(name: str | None, as_json: bool) -> None:
             click.echo("There are no models.")
     if any(wrong for _, wrong in found):
         raise SystemExit(1)
+
+
+def _tensor(text: str) -> TensorSpec:
+    parts = text.rsplit(":", 2)
+    try:
+        name, datatype, sides = parts
+        return read_spec(name, datatype, [int(side) for side in sides.split(",") if side])
+    except ValueError as error:
+        raise click.UsageError(f"{text!r} is not as {TENSOR}.") from error
 
 
 def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:

@@ -87,7 +87,7 @@ class Place:
     def __init__(
         self, executor: Executor, deadline: float, gone: c.Callable[[], bool] | None
     ) -> None:
-        self._executor = executor
+        self.executor = executor
         self.deadline = deadline
         self.gone = gone
 
@@ -98,7 +98,7 @@ class Place:
         :raises Timeout: when the deadline passes first.
         :raises ClientGone: when nobody waits for the answer any more.
         """
-        gate = self._executor.decoders
+        gate = self.executor.decoders
         gate.enter(self.deadline)
         try:
             self.check()
@@ -113,13 +113,13 @@ class Place:
         :raises Timeout: when the deadline passes first; the work is never started.
         :raises ClientGone: when nobody waits for the answer any more.
         """
-        gate = self._executor.runners
+        gate = self.executor.runners
         alone = gate.enter(self.deadline)
         try:
             self.check()
             started = time.monotonic()
             yield alone
-            self._executor.note(started, time.monotonic(), alone)
+            self.executor.note(started, time.monotonic(), alone)
         finally:
             gate.leave()
 
@@ -136,22 +136,29 @@ class Executor:
 
     :param slots: How many runs go on at once.
     :param queue_size: How many may wait beside those that run; the next is refused at once.
+    :param beside: An executor of this process whose cores those who decode here share.
     """
 
-    def __init__(self, slots: int, queue_size: int) -> None:
+    def __init__(self, slots: int, queue_size: int, beside: Executor | None = None) -> None:
         self.slots = slots
         self.queue_size = queue_size
+        self._beside = beside
         self.start_anew()
         restart_in_children(self)
 
     def start_anew(self) -> None:
         """Forget who is inside."""
-        self.decoders = Gate(self.slots)
+        self._decoders = Gate(self.slots)
         self.runners = Gate(self.slots)
         self._lock = threading.Lock()
         self._inside = 0
         self._pace = 0.0
         self._last_end = 0.0
+
+    @property
+    def decoders(self) -> Gate:
+        """The right to decode: it is the cores', whatever runs afterwards."""
+        return self._decoders if self._beside is None else self._beside.decoders
 
     @contextlib.contextmanager
     def admitted(

@@ -7,6 +7,8 @@ import typing as t
 from ..errors import BackendUnavailable
 from .onnx_engine import OnnxEngine
 from .protocol import Engine
+from .remote.options import RemoteOptions
+from .remote.remote_engine import RemoteEngine
 from .signature import TensorSpec
 from .torch_engine import TorchEngine
 
@@ -20,6 +22,7 @@ def open_engine(
     expose: t.Sequence[str] = (),
     inputs: t.Sequence[TensorSpec] = (),
     outputs: t.Sequence[TensorSpec] = (),
+    remote: RemoteOptions | None = None,
 ) -> Engine:
     """Return the engine of a model.
 
@@ -28,6 +31,7 @@ def open_engine(
     :param providers: ONNX Runtime's, for models that it runs.
     :param expose: Inner values that a run can return besides the outputs.
     :param inputs: As the probe found them, with *outputs*; PyTorch's files need not say it.
+    :param remote: How other servers are called.
     :raises ModelFailed: when the engine does not take the model.
     :raises BackendUnavailable: for a type that nothing here can run.
     """
@@ -35,4 +39,6 @@ def open_engine(
         return OnnxEngine(source, threads=threads, providers=providers, expose=expose)
     if model_type in ("torchscript", "pytorch") and isinstance(source, bytes):
         return TorchEngine(model_type, source, inputs=inputs, outputs=outputs)
+    if model_type == "remote" and isinstance(source, bytes):
+        return RemoteEngine(source, remote or RemoteOptions())
     raise BackendUnavailable(f"Models of type {model_type!r} cannot be run here.")

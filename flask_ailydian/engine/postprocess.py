@@ -25,3 +25,12 @@ def probabilities(output: Array, *, already: bool) -> Array:
     # Without the shift the exponential of a large score overflows.
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return t.cast(Array, powers / powers.sum(axis=-1, keepdims=True))
+
+
+def is_distribution(outputs: t.Sequence[Array]) -> bool:
+    """Whether the first output of fractions sums to one: where nobody says it is a softmax."""
+    scores = next((x for x in outputs if x.dtype.kind == "f" and x.ndim), None)
+    if scores is None or scores.shape[-1] < 2:
+        return False
+    sums = scores.astype(np.float64).sum(axis=-1)
+    return bool((scores >= 0).all() and np.allclose(sums, 1, atol=1e-3))

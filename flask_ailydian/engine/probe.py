@@ -33,6 +33,8 @@ class ModelReport:
     loaded_bytes: int = 0
     #: Where the last map of features and the weights behind it are, for class activation maps.
     cam: dict[str, t.Any] | None = None
+    #: Where another server has the model, as :class:`.remote.address.RemoteModel` writes it.
+    remote: str | None = None
 
     @property
     def exposed(self) -> tuple[str, ...]:

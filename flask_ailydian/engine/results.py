@@ -14,6 +14,7 @@ from ..errors import Overloaded
 from ..errors import Timeout
 from .forks import restart_in_children
 from .protocol import Array
+from .shared_results import SharedResults
 
 Outputs = dict[str, Array]
 Key = tuple[t.Any, ...]
@@ -35,11 +36,19 @@ class ResultCache:
     """Outputs by model and fingerprint of the input; never the input itself.
 
     :param max_bytes: For all models together; the longest unused go first.
+    :param shared: What other workers keep as well.
     """
 
-    def __init__(self, max_bytes: int, clock: c.Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        clock: c.Callable[[], float] = time.monotonic,
+        *,
+        shared: SharedResults | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
         self._clock = clock
+        self._shared = shared
         self.start_anew()
         restart_in_children(self)
 
@@ -87,10 +96,13 @@ class ResultCache:
             if flight.error is not None and not isinstance(flight.error, PERSONAL):
                 raise flight.error
         try:
-            mine.outputs = run()
+            known = None if self._shared is None else self._shared.get(key)
+            mine.outputs = run() if known is None else known
             with self._lock:
                 self._keep(model, key, mine.outputs, entries, seconds)
-            return mine.outputs, False
+            if self._shared is not None and known is None:
+                self._shared.put(key, mine.outputs, seconds)
+            return mine.outputs, known is not None
         except Exception as error:
             mine.error = error
             raise

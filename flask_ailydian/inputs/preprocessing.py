@@ -79,6 +79,10 @@ class ImagePreprocessing:
                 raise ValidationFailed(fields={key: [f"{channels} numbers, one a channel."]})
         return recipe
 
+    def frame(self) -> dict[str, t.Any]:
+        """Return what somebody needs to lay what the model saw over the picture."""
+        return {"fit": self.fit, "size": list(self.size), "upright": self.apply_orientation}
+
     def to_json(self) -> dict[str, t.Any]:
         """Return the whole recipe as JSON holds it."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

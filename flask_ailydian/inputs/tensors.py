@@ -43,66 +43,73 @@ def to_arrays(
         try:
             arrays[spec.name], used = _array(inputs[spec.name], spec, max_elements)
             max_elements -= used
-        except _Wrong as error:
+        except Misfit as error:
             wrong[spec.name] = [str(error)]
     if wrong:
         raise ValidationFailed(fields={"inputs": wrong})
     return arrays
 
 
-class _Wrong(Exception):
-    pass
+class Misfit(Exception):
+    """Elements are not what they are said to be; the text is a sentence for their sender."""
 
 
 def _array(value: t.Any, spec: Spec, most: int) -> tuple[Array, int]:
-    shape, flat = _flatten(value, most)
+    shape, flat = flatten(value, most)
     if len(shape) != len(spec.shape) or any(
         isinstance(want, int) and want != have
         for want, have in zip(spec.shape, shape, strict=False)
     ):
         wanted = ", ".join(str(d if d is not None else "any") for d in spec.shape)
-        raise _Wrong(f"The model takes the shape [{wanted}].")
-    return _typed(flat, spec.dtype).reshape(shape), len(flat)
+        raise Misfit(f"The model takes the shape [{wanted}].")
+    return typed(flat, spec.dtype).reshape(shape), len(flat)
 
 
-def _flatten(value: t.Any, most: int) -> tuple[list[int], list[t.Any]]:
-    """Return the shape of rectangular nested lists, and their elements in order."""
+def flatten(value: t.Any, most: int) -> tuple[list[int], list[t.Any]]:
+    """Return the shape of rectangular nested lists, and their elements in order.
+
+    :raises Misfit: when they are not rectangular, or too many.
+    """
     shape: list[int] = []
     level = [value]
     while level and any(isinstance(item, list) for item in level):
         length = len(level[0]) if isinstance(level[0], list) else -1
         if not all(isinstance(item, list) and len(item) == length for item in level):
-            raise _Wrong("The lists are not all of one length.")
+            raise Misfit("The lists are not all of one length.")
         if length * len(level) > most:
-            raise _Wrong("There are more elements than are accepted.")
+            raise Misfit("There are more elements than are accepted.")
         shape.append(length)
         level = [element for item in level for element in item]
     return shape, level
 
 
-def _typed(flat: list[t.Any], dtype: str) -> Array:
+def typed(flat: list[t.Any], dtype: str) -> Array:
+    """Return elements as an array of one dimension.
+
+    :raises Misfit: when one does not fit *dtype*.
+    """
     kinds = set(map(type, flat))
     if dtype == "string":
         if kinds - {str}:
-            raise _Wrong("The model takes strings.")
+            raise Misfit("The model takes strings.")
         return np.array(flat, dtype=object)
     if dtype == "bool":
         if kinds - {bool}:
-            raise _Wrong("The model takes true and false.")
+            raise Misfit("The model takes true and false.")
         return np.array(flat, dtype=bool)
     whole = not dtype.startswith("float")
     if kinds - ({int} if whole else {int, float}):
-        raise _Wrong("The model takes whole numbers." if whole else "The model takes numbers.")
+        raise Misfit("The model takes whole numbers." if whole else "The model takes numbers.")
     try:
         if whole:
             limits = np.iinfo(dtype)
             if flat and not (limits.min <= min(flat) and max(flat) <= limits.max):
-                raise _Wrong(f"The numbers do not fit {dtype}.")
+                raise Misfit(f"The numbers do not fit {dtype}.")
             return np.array(flat, dtype=dtype)
         with np.errstate(over="ignore"):
             array = np.array(flat, dtype=np.float64).astype(dtype)
     except OverflowError as error:
-        raise _Wrong(f"The numbers do not fit {dtype}.") from error
+        raise Misfit(f"The numbers do not fit {dtype}.") from error
     if not np.isfinite(array).all():
-        raise _Wrong(f"The numbers do not fit {dtype}.")
+        raise Misfit(f"The numbers do not fit {dtype}.")
     return array

@@ -60,6 +60,9 @@ class _Counts:
             registry=registry,
             buckets=BUCKETS,
         )
+        # What `labels` finds it looks for with care, each time anew.
+        self.answered = functools.lru_cache(maxsize=1024)(self.requests.labels)
+        self.took = functools.lru_cache(maxsize=1024)(self.seconds.labels)
         self.cost = client.Counter(
             "ailydian_cost_usd", "What answers cost.", NAMES, registry=registry
         )
@@ -149,9 +152,9 @@ class Prometheus:
         assert self._counts is not None
         # A name that is not registered is the client's text, and never becomes a label.
         names = ("", "") if model is None else (model.name, model.version)
-        self._counts.requests.labels(*names, outcome).inc()
+        self._counts.answered(*names, outcome).inc()
         for stage, seconds in stages.items():
-            self._counts.seconds.labels(*names, stage).observe(seconds)
+            self._counts.took(*names, stage).observe(seconds)
         if record["cost_usd"]:
             self._counts.cost.labels(*names).inc(float(record["cost_usd"]))
 

@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..tables import Tables
 from . import daily
 from . import drift
+from . import today
 from .drift import Day
 from .prometheus import Prometheus
 from .rollup import Rollup
@@ -39,6 +40,10 @@ class Metrics:
         first = first or last - timedelta(days=29)
         found = daily.read(self._db, self._tables, first, last, model)
         return {"from": first.isoformat(), "to": last.isoformat(), **found}
+
+    def today(self) -> dict[str, t.Any]:
+        """Return what was answered since midnight, UTC."""
+        return today.read(self._db, self._tables, now())
 
     def drift(self) -> list[dict[str, t.Any]]:
         """Return every signal of every version that answers, and the use of the capacity."""

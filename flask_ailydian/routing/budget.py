@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ..errors import BudgetExhausted
 from ..settings import Settings
 from ..tables import Tables
+from .money import from_nano
 from .money import to_nano
 
 KEPT = timedelta(days=40)
@@ -103,6 +104,28 @@ class Budgets:
         with self._db.engine.connect() as connection:
             query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
             return int(connection.execute(query).scalar() or 0)
+
+    def today(self, limits: Limits, moment: datetime) -> list[dict[str, t.Any]]:
+        """Return what the limits of the whole day and of the domains have left, in dollars."""
+        day = moment.date().isoformat()
+        kinds: list[tuple[str, str | None, str, Decimal]] = [
+            ("day", None, f"day:{day}", limits.day)
+        ]
+        kinds += [("domain", n, f"domain:{n}:{day}", x) for n, x in sorted(limits.domains.items())]
+        found = []
+        for kind, domain, scope, limit in kinds:
+            if limit:
+                used = from_nano(self.committed(scope))
+                found.append(
+                    {
+                        "scope": kind,
+                        "domain": domain,
+                        "limit": float(limit),
+                        "used": float(used),
+                        "left": float(max(limit - used, Decimal(0))),
+                    }
+                )
+        return found
 
     def day_used(self, limit: float, moment: datetime) -> float:
         """Return how much of the day's limit is spent or reserved; 1 is all of it."""

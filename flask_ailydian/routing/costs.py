@@ -23,6 +23,9 @@ from .money import to_nano
 from .money import Usage
 from .money import what_if
 
+#: So many columns of the summary's rows name what the others count.
+NAMES = 4
+
 
 class Costs:
     """The rows of ``pytorch_query_costs``, and what they add up to."""
@@ -56,21 +59,25 @@ class Costs:
         columns = self._rows.c
         since = datetime.combine(first, datetime.min.time())
         until = datetime.combine(last + timedelta(days=1), datetime.min.time())
+        day = sa.func.date(columns.created_at)
         query = (
             sa.select(
                 columns.backend,
                 columns.model,
+                columns.domain,
+                day,
                 sa.func.count(),
                 sa.func.sum(columns.actual_nano),
                 sa.func.sum(columns.baseline_nano),
                 sa.func.sum(columns.estimated_nano),
             )
             .where(columns.created_at >= since, columns.created_at < until)
-            .group_by(columns.backend, columns.model)
+            .group_by(columns.backend, columns.model, columns.domain, day)
         )
         with self._db.engine.connect() as connection:
-            found = [(b, m, *map(int, sums)) for b, m, *sums in connection.execute(query)]
-        total = _added(row[2:] for row in found)
+            rows = connection.execute(query).all()
+        found: list[t.Any] = [(*map(_name, row[:NAMES]), *map(int, row[NAMES:])) for row in rows]
+        total = _added(row[NAMES:] for row in found)
         return {
             "from": first.isoformat(),
             "to": last.isoformat(),
@@ -78,6 +85,8 @@ class Costs:
             **total,
             "by_backend": _grouped(found, 0),
             "by_model": _grouped(found, 1),
+            "by_domain": _grouped(found, 2),
+            "by_day": _grouped(found, 3),
         }
 
     def rows(self, start: date | None = None, end: date | None = None) -> c.Iterator[t.Any]:
@@ -125,8 +134,14 @@ def _added(rows: c.Iterable[c.Sequence[int]]) -> dict[str, t.Any]:
 
 
 def _grouped(found: list[t.Any], position: int) -> dict[str, t.Any]:
-    names = sorted({row[position] or "none" for row in found})
-    return {n: _added(r[2:] for r in found if (r[position] or "none") == n) for n in names}
+    groups: dict[str, list[t.Any]] = {}
+    for row in found:
+        groups.setdefault(row[position], []).append(row[NAMES:])
+    return {name: _added(rows) for name, rows in sorted(groups.items())}
+
+
+def _name(value: t.Any) -> str:
+    return str(value or "none")
 
 
 class Purse:

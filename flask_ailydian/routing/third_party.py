@@ -217,7 +217,7 @@ class ThirdParty:
         assert turn.asked is not None
         price = self.costs.paid_price(turn.moment.date())
         domain = turn.asked.domain
-        user = self._fingerprint.of("budget", turn.user.encode())[:32] if turn.user else None
+        user = self._fingerprint.of("budget", turn.payer.encode())[:32] if turn.payer else None
 
         def before(reserved: int) -> None:
             counts = turn.redacted.counts if turn.redacted else {}

@@ -65,6 +65,14 @@ class Turn:
         return (self.asked.user_id if self.asked else None) or self.actor
 
     @property
+    def payer(self) -> str | None:
+        """Whose budget it counts in: who the host says calls, not whom the request names.
+
+        A caller who is known cannot spend more by naming somebody else each time.
+        """
+        return self.actor or self.user
+
+    @property
     def actual_nano(self) -> int:
         """What it cost: every attempt that a provider may charge, and the local run."""
         return (self.purse.spent if self.purse else 0) + self.local_nano

@@ -9,6 +9,7 @@ from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
 from ..experiments.service import Experiments
 from ..inference import Inference
+from ..redis_link import RedisLink
 from ..registry import Registry
 from ..settings import Settings
 from ..tables import Tables
@@ -16,7 +17,9 @@ from .backends.local import LocalBackend
 from .backends.retries import Patience
 from .breaker import Breaker
 from .breaker import MemoryStore
+from .breaker import Store
 from .breaker import TableStore
+from .breaker_redis import RedisStore
 from .budget import Budgets
 from .costs import Costs
 from .learned import Learned
@@ -35,9 +38,11 @@ def create_router(
     ledger: Ledger,
     fingerprint: Fingerprint,
     experiments: Experiments,
+    redis: RedisLink | None,
 ) -> Router:
     """Return the router of an app.
 
+    :param redis: Where the breakers are shared, while it answers.
     :raises RuntimeError: naming the setting that is wrong.
     """
     try:
@@ -48,7 +53,9 @@ def create_router(
         scoring = Scoring(settings, Learned(registry, inference).score)
     except (ValueError, TypeError, AttributeError) as error:
         raise RuntimeError(f"AILYDIAN_ROUTER_LEXICON or _POINTS: {error}") from error
-    store = TableStore(db, tables) if settings.breaker_shared else MemoryStore()
+    store: Store = TableStore(db, tables) if settings.breaker_shared else MemoryStore()
+    if redis is not None:
+        store = RedisStore(redis, store)
     third_party = ThirdParty(
         settings,
         Costs(db, tables, prices, settings.third_party_model),

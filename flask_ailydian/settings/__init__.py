@@ -12,14 +12,24 @@ from .core import CoreSettings
 from .declaring import checked
 from .engine import EngineSettings
 from .engine import PROVIDERS as PROVIDERS
+from .jobs import JobSettings
 from .metrics import MetricsSettings
+from .remote import RemoteSettings
 from .routing import RoutingSettings
 
 PREFIX = "AILYDIAN_"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(RoutingSettings, MetricsSettings, AuditSettings, EngineSettings, CoreSettings):
+class Settings(
+    RemoteSettings,
+    JobSettings,
+    RoutingSettings,
+    MetricsSettings,
+    AuditSettings,
+    EngineSettings,
+    CoreSettings,
+):
     """What the extension reads from ``app.config``, once, in ``init_app``."""
 
     @classmethod

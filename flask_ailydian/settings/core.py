@@ -58,6 +58,12 @@ class CoreSettings:
         pattern=r"|.{16,}",
         secret=True,
     )
+    redis_url: str = option(
+        "",
+        "A Redis that the workers share for breakers and cached answers of models: "
+        "`redis://HOST:6379/0`; what it keeps expires, and all works without it.",
+        secret=True,
+    )
     api_keys: bool = option(
         False, "Whether machines may come with the keys of `flask ailydian key create`."
     )

@@ -74,7 +74,13 @@ class RoutingSettings:
         Table(), "Dated prices by model, see the guide; default: 0.02 USD a paid query."
     )
     budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
-    budget_user: float = option(0.0, "Most USD a user and UTC day; 0: no limit.", low=0, high=1e9)
+    budget_user: float = option(
+        0.0,
+        "Most USD a caller and UTC day; 0: no limit. Callers whom the gate does not know are "
+        "told apart by the `user_id` that they give.",
+        low=0,
+        high=1e9,
+    )
     budget_domains: dict[str, t.Any] = option(
         Table(), "Most USD a domain and UTC day: `{DOMAIN: USD}`."
     )

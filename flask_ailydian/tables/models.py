@@ -24,6 +24,8 @@ from .experiments import ABExposureMixin
 from .experiments import ABPhaseMixin
 from .experiments import ABShadowMixin
 from .experiments import FeedbackMixin
+from .jobs import JobItemMixin
+from .jobs import JobMixin
 from .routing import BreakerMixin
 from .routing import BudgetMixin
 from .routing import QueryCostMixin
@@ -189,6 +191,8 @@ class Tables:
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
+    Job: t.Any
+    JobItem: t.Any
     ApiKey: t.Any
 
     @property
@@ -218,6 +222,8 @@ def bind_tables(db: t.Any) -> Tables:
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,
+            "Job": JobMixin,
+            "JobItem": JobItemMixin,
             "ApiKey": ApiKeyMixin,
         }
         info["ailydian"] = Tables(

@@ -9,6 +9,7 @@ import typing as t
 from flask import Blueprint
 from flask import current_app
 from flask import request
+from flask import Response
 from werkzeug import exceptions
 from werkzeug.routing import RequestRedirect
 
@@ -21,8 +22,10 @@ from .views import experiments
 from .views import feedback
 from .views import health
 from .views import inference
+from .views import jobs
 from .views import metrics
 from .views import models
+from .views import oip
 from .views import pages
 from .views import privacy
 from .views import query
@@ -47,6 +50,18 @@ def _document() -> dict[str, t.Any]:
     return openapi.document(ROUTES, request.script_root + current_ailydian.settings.url_prefix)
 
 
+def _of_each_model(
+    method: str, path: str, endpoint: str, view: c.Callable[..., t.Any], body: str | None = None
+) -> tuple[Route, Route]:
+    """Return the two routes of what the protocol has for a model and for one of its versions."""
+    model = "/v2/models/<name>"
+    version = f"{model}/versions/<version>"
+    return (
+        Route(method, model + path, endpoint, view, "oip", body),
+        Route(method, version + path, f"{endpoint}_version", view, "oip", body),
+    )
+
+
 ROUTES = (
     Route("POST", "/inference", "infer", inference.infer, "inference", body="inference"),
     Route(
@@ -62,6 +77,7 @@ ROUTES = (
     Route("GET", "/health/ready", "ready", health.ready, "health"),
     Route("GET", "/openapi.json", "openapi", pages.openapi_view(_document), "docs", hidden=True),
     Route("GET", "/docs", "docs", pages.docs, "docs", hidden=True),
+    Route("GET", "/dashboard", "dashboard", pages.dashboard, "docs", hidden=True),
     Route("GET", "/docs/<name>", "docs_asset", pages.docs_asset, "docs", hidden=True),
     Route("GET", "/audit/verify", "audit_verify", audit.verify, "audit"),
     Route("GET", "/audit/logs", "audit_logs", audit.logs, "audit"),
@@ -75,10 +91,23 @@ ROUTES = (
     Route("POST", "/feedback", "feedback", feedback.give, "experiments"),
     Route("GET", "/metrics", "metrics", metrics.scrape, "metrics", hidden=True),
     Route("GET", "/metrics/daily", "daily_metrics", metrics.daily, "metrics"),
+    Route("GET", "/metrics/today", "today_metrics", metrics.today, "metrics"),
     Route("GET", "/metrics/drift", "drift", metrics.drift, "metrics"),
     Route("POST", "/route", "route", query.route, "queries"),
     Route("POST", "/query", "query", query.answer_query, "queries"),
     Route("GET", "/costs", "costs", query.costs, "queries"),
+    Route("POST", "/jobs", "submit_job", jobs.submit, "jobs", body="job"),
+    Route("GET", "/jobs/<id>", "job", jobs.show, "jobs"),
+    Route("DELETE", "/jobs/<id>", "cancel_job", jobs.cancel, "jobs"),
+    Route("GET", "/v2", "oip_server", oip.server, "oip"),
+    Route("GET", "/v2/health/live", "oip_live", oip.live, "oip"),
+    Route("GET", "/v2/health/ready", "oip_ready", oip.ready, "oip"),
+    *_of_each_model("GET", "", "oip_metadata", oip.metadata),
+    *_of_each_model("GET", "/ready", "oip_model_ready", oip.model_ready),
+    *_of_each_model("POST", "/infer", "oip_infer", oip.infer, body="oip"),
+    Route("POST", "/v2/repository/index", "oip_index", oip.index, "oip"),
+    Route("POST", "/v2/repository/models/<name>/load", "oip_load", oip.load, "oip"),
+    Route("POST", "/v2/repository/models/<name>/unload", "oip_unload", oip.unload, "oip"),
 )
 
 
@@ -90,6 +119,7 @@ def create_blueprint() -> Blueprint:
     blueprint = Blueprint("ailydian", __name__, static_folder="static", template_folder="templates")
     blueprint.before_request(http.guard_request)
     blueprint.after_request(http.finish_response)
+    blueprint.after_request(_say_allowed)
     http.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
@@ -107,6 +137,14 @@ def _unmatched(rest: str = "") -> t.NoReturn:
 
     Routing errors never reach a blueprint's handlers; this last rule does.
     """
+    allowed = _allowed()
+    if not allowed or request.method in allowed:
+        raise errors.NotFound("No route of this server has this path.")
+    raise errors.MethodNotAllowed(allowed)
+
+
+def _allowed() -> list[str]:
+    """Return the methods that a route answers to at the request's address."""
     allowed = []
     urls = current_app.create_url_adapter(request)
     assert urls is not None
@@ -115,8 +153,13 @@ def _unmatched(rest: str = "") -> t.NoReturn:
             endpoint, _ = urls.match(method=method)
         except (exceptions.NotFound, exceptions.MethodNotAllowed, RequestRedirect):
             continue
-        if endpoint != request.endpoint:
+        if endpoint != "ailydian.unmatched":
             allowed.append(method)
-    if not allowed or request.method in allowed:
-        raise errors.NotFound("No route of this server has this path.")
-    raise errors.MethodNotAllowed(allowed)
+    return allowed
+
+
+def _say_allowed(response: Response) -> Response:
+    """Name the methods of the routes alone; Flask counts the last rule's methods too."""
+    if request.method == "OPTIONS" and "Allow" in response.headers:
+        response.headers["Allow"] = ", ".join(_allowed())
+    return response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as c
 import math
 import select
 
@@ -37,12 +36,30 @@ def _timeout() -> float | None:
     return seconds
 
 
-def _gone() -> c.Callable[[], bool] | None:
+class _Gone:
+    """Says when called whether the caller has hung up; from any thread."""
+
+    __slots__ = ("_descriptor", "_events")
+
+    def __init__(self, descriptor: int, events: int) -> None:
+        self._descriptor = descriptor
+        self._events = events
+
+    def __call__(self) -> bool:
+        # A new one each time: the inputs of a batch ask at once, which one poll cannot stand.
+        poll = select.poll()
+        poll.register(self._descriptor, self._events)
+        return bool(poll.poll(0))
+
+    def fileno(self) -> int:
+        """Name the connection, for who would rather be told."""
+        return self._descriptor
+
+
+def _gone() -> _Gone | None:
     # None where the server does not show the connection, or the system cannot tell.
     found = next((request.environ[name] for name in SOCKETS if name in request.environ), None)
     hung_up = getattr(select, "POLLRDHUP", None)
     if found is None or hung_up is None:
         return None
-    poll = select.poll()
-    poll.register(found.fileno(), hung_up | select.POLLHUP | select.POLLERR)
-    return lambda: bool(poll.poll(0))
+    return _Gone(found.fileno(), hung_up | select.POLLHUP | select.POLLERR)

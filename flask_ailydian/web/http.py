@@ -51,6 +51,7 @@ WORDS = {
     504: "timeout",
 }
 
+Refusal = type[errors.AilydianError]
 View = t.TypeVar("View", bound=c.Callable[..., t.Any])
 
 
@@ -110,14 +111,17 @@ def returns(
     return decorate
 
 
-def needs(action: Action) -> c.Callable[[View], View]:
-    """Ask the host's gate before anything is read, and say so in OpenAPI."""
+def needs(action: Action, *, personal: bool = False) -> c.Callable[[View], View]:
+    """Ask the host's gate before anything is read, and say so in OpenAPI.
+
+    :param personal: Refuse ``read`` also where the host has not answered yet.
+    """
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
             try:
-                g.ailydian_actor = current_ailydian.gate.check(action)
+                g.ailydian_actor = current_ailydian.gate.check(action, personal=personal)
             except (errors.Unauthenticated, errors.Forbidden) as refusal:
                 note_refusal(action, refusal)
                 raise
@@ -147,13 +151,15 @@ def media_type() -> str:
     return (request.mimetype or "").lower()
 
 
-def read_body(limit: int, refuse: type[errors.AilydianError] = errors.BodyTooLarge) -> bytes:
+def read_body(limit: int, refuse: Refusal = errors.BodyTooLarge, *, encoded: bool = False) -> bytes:
     """Read the whole body, at most *limit* bytes of it.
+
+    :param encoded: Leave it to the caller what its ``Content-Encoding`` is.
 
     A chunked body has no length to check beforehand, and Werkzeug cuts it at its own limit
     without a word; one byte more than allowed is read to tell the two apart.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if not encoded and request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise errors.UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     if request.content_length is not None and request.content_length > limit:
         raise refuse(f"At most {limit} bytes are accepted.")

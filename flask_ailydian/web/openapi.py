@@ -10,14 +10,18 @@ import marshmallow as ma
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from ..oip.messages import HEADER as HEADER_LENGTH
 from ..version import __version__
+from . import examples
 from .connection import HEADER
 from .forms import RAW_TYPES
 from .schemas.common import Problem
 from .schemas.inference import BatchRequest
 from .schemas.inference import InferenceFields
 from .schemas.inference import InferenceRequest
+from .schemas.jobs import JobRequest
 from .schemas.models import ModelUpload
+from .schemas.oip import InferRequest
 
 ERRORS = {
     400: "The input cannot be read.",
@@ -46,6 +50,12 @@ KEY = {
     "description": "A repeat within a day gets the first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+LENGTH = {
+    "name": HEADER_LENGTH,
+    "in": "header",
+    "description": "How many bytes of the body are JSON, where binary tensors follow it.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 
 def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
@@ -65,7 +75,7 @@ def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
         operation = _operation(route)
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
         spec.path(path=path, operations={route.method.lower(): operation})
-    return spec.to_dict()
+    return examples.added(spec.to_dict())
 
 
 def _name(schema: t.Any) -> t.Any:
@@ -95,6 +105,12 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     elif route.body == "batch":
         operation["requestBody"] = _batch_body()
         parameters.append(_patience())
+    elif route.body == "job":
+        operation["requestBody"] = _job_body()
+        parameters.append(copy.copy(KEY))
+    elif route.body == "oip":
+        operation["requestBody"] = _tensors_body()
+        parameters += [_patience(), copy.copy(LENGTH)]
     elif route.body == "upload":
         operation["requestBody"] = _upload_body()
     accepted = getattr(view, "accepts", None)
@@ -114,9 +130,15 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         "description": "Done.",
         "content": {"application/json": {"schema": schema}},
     }
+    if route.body == "oip":
+        binary = {"schema": copy.copy(BINARY)}
+        operation["responses"][str(status)]["content"]["application/octet-stream"] = binary
     if route.endpoint == "query":
         events = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["text/event-stream"] = events
+    if route.endpoint == "job":
+        lines = {"schema": {"type": "string"}}
+        operation["responses"][str(status)]["content"]["application/x-ndjson"] = lines
     for code in fails:
         if route.endpoint == "ready" and code == 503:
             content = {"application/json": {"schema": schema}}
@@ -160,6 +182,31 @@ def _batch_body() -> dict[str, t.Any]:
     content = {
         "application/json": {"schema": BatchRequest},
         "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _job_body() -> dict[str, t.Any]:
+    fields = {
+        name: {"type": SIMPLE.get(type(field), "string")}
+        for name, field in InferenceFields().fields.items()
+    }
+    form = {
+        "type": "object",
+        "required": ["model_name", "image"],
+        "properties": {**fields, "image": {"type": "array", "items": BINARY}},
+    }
+    content = {
+        "application/json": {"schema": JobRequest},
+        "multipart/form-data": {"schema": form},
+    }
+    return {"required": True, "content": content}
+
+
+def _tensors_body() -> dict[str, t.Any]:
+    content: dict[str, t.Any] = {
+        "application/json": {"schema": InferRequest},
+        "application/octet-stream": {"schema": copy.copy(BINARY)},
     }
     return {"required": True, "content": content}
 

@@ -24,6 +24,7 @@ from pymerkle import verify_inclusion
 
 from flask_ailydian.audit import canonical
 from flask_ailydian.audit import merkle
+from flask_ailydian.audit import verify
 from flask_ailydian.audit.checkpoints import Checkpoint
 from flask_ailydian.audit.checkpoints import Head
 from flask_ailydian.audit.checkpoints import of_line
@@ -272,10 +273,15 @@ TAMPERINGS = (
 
 @pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda f: f.__name__)
 def test_tampering_is_found_and_the_first_bad_link_is_named(
-    trail: Trail, tmp_path: Path, tamper: t.Callable[..., set[Place]]
+    trail: Trail,
+    tmp_path: Path,
+    tamper: t.Callable[..., set[Place]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "copy.db"
     for seed in range(TAMPERS // len(TAMPERINGS)):
+        # A chain is read in ranges: bad links lie within one, at its edges and across several.
+        monkeypatch.setattr(verify, "PAGE", seed % 4 + 1)
         copy_database(trail.file, file)
         db = sqlite3.connect(file)
         with db:
@@ -293,6 +299,32 @@ def test_good_trails_raise_no_alarm(trail: Trail, tmp_path: Path) -> None:
     for _ in range(TAMPERS // len(TAMPERINGS)):
         report = trail.check(trail.file)
         assert report.ok and report.events == 18 and report.records == 9
+
+
+def test_a_value_of_a_kind_that_no_column_has_is_tampering(trail: Trail, tmp_path: Path) -> None:
+    changes = {
+        "pytorch_inference_logs": ("created_at", "cost_usd", "result"),
+        "pytorch_audit_events": ("created_us", "kind"),
+    }
+    for table, columns in changes.items():
+        for column in columns:
+            copy_database(trail.file, tmp_path / "copy.db")
+            db = sqlite3.connect(tmp_path / "copy.db")
+            with db:
+                db.execute(f"UPDATE {table} SET {column} = ?", (1.5 if "us" in column else b"?",))
+            db.close()
+            report = trail.check(tmp_path / "copy.db")
+            assert {bad.seq for bad in report.bad} <= {1, 2} and len(report.bad) >= 3, column
+            (tmp_path / "copy.db").unlink()
+
+
+def test_a_link_is_hashed_alike_on_both_ways() -> None:
+    link = canonical.linking("a chain")
+    for seq in (1, 2**62):
+        for head in (b"h" * 32, b"\0" * 32):
+            assert link(seq, head, b"c" * 32) == canonical.link_hash(
+                "a chain", seq, head, b"c" * 32
+            )
 
 
 def test_a_database_of_yesterday_is_found_by_what_was_exported(trail: Trail) -> None:

@@ -21,11 +21,8 @@ SETTINGS = {
     "FLASK_RATE_LIMIT_OF_THE_API": "100000/minute",
     "FLASK_AILYDIAN_THIRD_PARTY": "twin",
     "FLASK_AILYDIAN_THIRD_PARTY_MODEL": "twin-1",
-    "FLASK_AILYDIAN_PRICES": (
-        '{"twin-1": {"since": "2020-01-01", "input": "200", "output": "900", "per": 1000000}}'
-    ),
-    "FLASK_AILYDIAN_BUDGET_DAY": "5.0",
-    "FLASK_AILYDIAN_BUDGET_DOMAINS": '{"medical": 2.0}',
+    "FLASK_AILYDIAN_BUDGET_DAY": "0.75",
+    "FLASK_AILYDIAN_BUDGET_DOMAINS": '{"medical": 0.2}',
     "FLASK_AILYDIAN_CAPACITY_PER_DAY": "2000",
 }
 

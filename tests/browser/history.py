@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from datetime import timedelta
 from datetime import UTC
@@ -21,6 +22,7 @@ import numpy as np
 import time_machine
 from browser.clinic import create_app
 from browser.clinic import PASSWORD
+from flask import current_app
 from PIL import Image
 
 from example_app import phantom
@@ -36,6 +38,7 @@ from flask_ailydian.registration import Declared
 
 DAYS = 28
 INT8 = f"{demo.VERSION}-int8"
+ARMS = (f"{demo.NAME}:{demo.VERSION}", f"{demo.NAME}:{INT8}")
 
 QUESTIONS = (
     ("chat", "Randevu almak istiyorum"),
@@ -72,6 +75,7 @@ def migrate() -> None:
     demo.place(registry.folder)
     declared = Declared(domain="chat")
     registry.register(help_desk.read(), help_desk.NAME, help_desk.VERSION, declared, activate=True)
+    registry.update(demo.NAME, demo.VERSION, status="active")
     create_user("admin", PASSWORD, admin=True)
     create_user("ayşe", PASSWORD, admin=False)
 
@@ -88,11 +92,13 @@ def live(chance: random.Random) -> None:
         with time_machine.travel(opening, tick=True) if back else contextlib.nullcontext():
             if back == DAYS - 5:
                 optimise(seen)
-            if back == 14:
+            if back == 20:
+                shadow()
+            if back == 16:
                 compare()
-            predict(chance, seen, round(busy * chance.randint(20, 34)))
-            ask(chance, round(busy * chance.randint(14, 24)))
-    state.experiments.background.join()
+            predict(chance, seen, round(busy * chance.randint(65, 95)))
+            ask(chance, round(busy * chance.randint(18, 30)))
+            state.experiments.background.join()
     state.metrics.rollup.run(None, None, now=present.replace(tzinfo=None))
 
 
@@ -109,54 +115,84 @@ def optimise(seen: list[bytes]) -> None:
         )
 
 
-def compare() -> None:
-    """Start an A/B test of the two versions, and a shadow test of the two backends."""
-    experiments = current_ailydian.experiments
-    experiments.create(
-        "int8-against-fp32",
-        f"{demo.NAME}:{demo.VERSION}",
-        f"{demo.NAME}:{INT8}",
-        plan=Plan(max_days=90.0, min_units=5000),
-        actor="1",
+def shadow() -> None:
+    """Let the int8 variant answer in the shadow of the version it was made from."""
+    current_ailydian.experiments.create(
+        "int8-in-the-shadow", *ARMS, plan=Plan(mode="shadow", min_days=2.0), actor="1"
     )
+
+
+def compare() -> None:
+    """End the shadow test and split the traffic between the two."""
+    experiments = current_ailydian.experiments
+    experiments.stop("int8-in-the-shadow", actor="1")
     experiments.create(
-        "paid-in-the-shadow",
-        "backend:onnx",
-        "backend:3rdparty",
-        plan=Plan(mode="shadow", max_days=90.0, min_units=5000),
-        subject="query:chat",
-        actor="1",
+        "int8-against-fp32", *ARMS, plan=Plan(max_days=90.0, min_units=2000), actor="1"
     )
 
 
 def predict(chance: random.Random, seen: list[bytes], count: int) -> None:
     """Ask the demo model, say of some answers whether they were right."""
-    for _ in range(count):
-        who = f"patient-{chance.randint(1, 40)}"
-        data = b"\xff\xd8no picture" if chance.random() < 0.03 else chance.choice(seen)
-        with contextlib.suppress(AilydianError):
-            found = current_ailydian.predict(demo.NAME, image=data, user_id=who)
-            if chance.random() < 0.3:
-                label = found["prediction"] if chance.random() < 0.85 else "Pneumonia"
-                current_ailydian.feedback.give(found["id"], label=label, rating=None)
+
+    def one(who: str, data: bytes, wrong: bool | None) -> None:
+        found = current_ailydian.predict(demo.NAME, image=data, user_id=who)
+        if wrong is not None:
+            label = "Pneumonia" if wrong else found["prediction"]
+            current_ailydian.feedback.give(found["id"], label=label, rating=None)
+
+    together(
+        one,
+        [
+            (
+                f"patient-{chance.randint(1, 40)}",
+                b"\xff\xd8no picture" if chance.random() < 0.03 else chance.choice(seen),
+                chance.random() < 0.15 if chance.random() < 0.3 else None,
+            )
+            for _ in range(count)
+        ],
+    )
 
 
 def ask(chance: random.Random, count: int) -> None:
     """Ask the router, rate some answers."""
-    for _ in range(count):
-        domain, text = chance.choice(QUESTIONS)
-        with contextlib.suppress(AilydianError):
-            found = current_ailydian.answer(text, domain=domain, user_id=f"citizen-{count}")
-            if chance.random() < 0.3:
-                rating = chance.randint(3, 5)
-                current_ailydian.feedback.give(found["id"], label=None, rating=rating)
+
+    def one(domain: str, text: str, who: str, rating: int | None) -> None:
+        found = current_ailydian.answer(text, domain=domain, user_id=who)
+        if rating is not None:
+            current_ailydian.feedback.give(found["id"], label=None, rating=rating)
+
+    together(
+        one,
+        [
+            (
+                *chance.choice(QUESTIONS),
+                f"citizen-{chance.randint(1, 30)}",
+                chance.randint(3, 5) if chance.random() < 0.3 else None,
+            )
+            for _ in range(count)
+        ],
+    )
+
+
+def together(one: t.Callable[..., None], jobs: list[tuple[t.Any, ...]]) -> None:
+    """Do every job, several at a time as a server does; what is refused is on record as well."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def run(job: tuple[t.Any, ...]) -> None:
+        with app.app_context(), contextlib.suppress(AilydianError):
+            one(*job)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, jobs))
 
 
 def main(arguments: t.Sequence[str]) -> None:
     """Write the history into the folder that ``EXAMPLE_INSTANCE`` names."""
     app = create_app()
+    opened = datetime.now(UTC) - timedelta(days=DAYS, hours=1)
     with app.app_context():
-        migrate()
+        with time_machine.travel(opened, tick=True):
+            migrate()
         if "--bare" not in arguments:
             live(random.Random(5))
         app.extensions["ailydian"].audit.close()

@@ -365,10 +365,29 @@ def test_a_mutant_that_goes_on_with_its_chain_after_an_error_is_caught(
         check_unclear(one)
 
 
-def test_a_mutant_without_length_prefixes_would_not_tell_rows_apart() -> None:
-    def bare(*fields: t.Any) -> bytes:
-        return b"".join(str(field).encode() for field in fields)
+def check_moved_letter(app: Flask) -> None:
+    """A letter that moved from one column to the next is found."""
+    audit = app.extensions["ailydian"].audit
+    audit.note("lettered", actor="somebody", domain="civic")
+    with app.extensions["sqlalchemy"].engine.begin() as connection:
+        moved = connection.exec_driver_sql(
+            "UPDATE pytorch_audit_events SET domain = domain || substr(actor_ref, 1, 1), "
+            "actor_ref = substr(actor_ref, 2) WHERE kind = 'lettered'"
+        )
+        assert moved.rowcount == 1
+    assert not audit.inspection.verify().ok
 
-    pairs = [(("ab", "c"), ("a", "bc")), ((1, 23), (12, 3)), ((None, ""), ("", None))]
-    assert any(bare(*one) == bare(*other) for one, other in pairs)
-    assert not any(canonical.encode(*one) == canonical.encode(*other) for one, other in pairs)
+
+def test_a_letter_that_moved_to_the_next_column_is_found(make_app: t.Callable[..., Flask]) -> None:
+    app = make_app(AILYDIAN_CHECKPOINT_SECONDS=0.0)
+    with app.app_context():
+        check_moved_letter(app)
+
+
+def test_a_mutant_without_length_prefixes_is_caught(
+    make_app: t.Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canonical, "_TEXT", [b""] * 256)
+    app = make_app(AILYDIAN_CHECKPOINT_SECONDS=0.0)
+    with app.app_context(), pytest.raises(AssertionError):
+        check_moved_letter(app)

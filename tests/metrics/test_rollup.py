@@ -20,6 +20,7 @@ from hosts import make_host
 
 from flask_ailydian import current_ailydian
 from flask_ailydian.metrics import histogram
+from flask_ailydian.metrics import today
 
 FIRST = datetime(2026, 3, 1)
 LATER = datetime(2026, 3, 20)
@@ -284,3 +285,26 @@ def test_nothing_has_no_percentiles() -> None:
     assert histogram.quantile({}, 0.5) is None
     assert histogram.of([]) == {}
     assert histogram.quantile(histogram.of([0.0]), 0.5) == pytest.approx(0.001, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_today_is_counted_from_the_rows_themselves(kind: str, tmp_path: Path) -> None:
+    moment = datetime(2026, 3, 1, 15)
+    with database(kind, tmp_path) as url:
+        app = make_host(tmp_path, database=url)
+        with app.app_context():
+            state = current_ailydian
+            nothing = today.read(state.db, state.tables, moment)
+            assert (nothing["requests"], nothing["failed"], nothing["p95_ms"]) == (0, 0, None)
+            assert nothing["rolled_up_at"] is None
+            add_models()
+            add_rows([7.0] * 5, day=-1)
+            add_rows([*map(float, range(1, 101)), None])
+            roll(0)
+            found = today.read(state.db, state.tables, moment)
+        assert (found["date"], found["requests"], found["failed"]) == ("2026-03-01", 101, 1)
+        assert [found[f"p{percent}_ms"] for percent in (50, 95, 99)] == [50.0, 95.0, 99.0]
+        assert found["rolled_up_at"] == LATER.isoformat() + "Z"
+        answer = app.test_client().get("/api/pytorch/metrics/today")
+        assert (answer.status_code, answer.json["requests"]) == (200, 0)
+        dispose(app)

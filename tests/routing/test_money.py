@@ -22,6 +22,7 @@ from routing.conftest import Twin
 from routing.test_query import ask
 from routing.test_query import LONG
 
+from flask_ailydian import clock
 from flask_ailydian.errors import BudgetExhausted
 from flask_ailydian.routing.backends.base import BackendFailure
 from flask_ailydian.routing.budget import Budgets
@@ -169,6 +170,16 @@ def test_a_user_s_budget_is_that_user_s(make_twin: t.Any) -> None:
     assert not any("a:" in row.scope and len(row.scope) < 40 for row in rows(app, "Budget"))
 
 
+def test_a_caller_whom_the_gate_knows_spends_one_budget_under_every_name(make_twin: t.Any) -> None:
+    app, _ = make_twin(AILYDIAN_BUDGET_USER=0.03, AILYDIAN_PRICES={})
+    gate = app.extensions["ailydian"].gate
+    gate.actor(lambda: "the same one")
+    told = [ask(app, LONG, user_id=user).json["backend"] for user in ("a", "b", "c")]
+    assert told == ["3rdparty", "onnx-fallback", "onnx-fallback"]
+    gate.actor(lambda: "another")
+    assert ask(app, LONG, user_id="a").json["backend"] == "3rdparty"
+
+
 def test_without_a_local_model_a_used_up_budget_says_so(make_twin: t.Any) -> None:
     app, _ = make_twin(AILYDIAN_BUDGET_DAY=0.01, AILYDIAN_PRICES={}, model=False)
     answer = ask(app, LONG)
@@ -206,3 +217,42 @@ def test_costs_add_up(make_twin: t.Any) -> None:
     assert (wrong.status_code, list(wrong.json["fields"])) == (422, ["from"])
     said = app.test_cli_runner().invoke(args=["ailydian", "costs"]).output
     assert "0.0202" in said and "desk v1" in said
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_costs_are_told_by_day_and_domain_with_what_is_left(kind: str, tmp_path: Path) -> None:
+    with database(kind, tmp_path) as url:
+        app = make_host(
+            tmp_path, database=url, AILYDIAN_BUDGET_DAY=1, AILYDIAN_BUDGET_DOMAINS={"legal": 0.05}
+        )
+        state = app.extensions["ailydian"]
+        with app.app_context():
+            for i, domain in enumerate(("chat", "legal", "legal")):
+                state.costs.write(
+                    {
+                        "id": str(i),
+                        "created_at": datetime(2026, 3, 1 + i // 2, 23, 59),
+                        "state": "settled",
+                        "domain": domain,
+                        "backend": "3rdparty",
+                        "score": 1.0,
+                        "complexity": "complex",
+                        "decision": {},
+                        "propensity": 1.0,
+                        "actual_nano": 20_000_000,
+                        "baseline_nano": 20_000_000,
+                    }
+                )
+            scopes = Limits.of(state.settings).scopes(clock.now(), None, "legal")
+            state.router.third_party.budgets.reserve(scopes, 20_000_000, clock.now())
+        body = app.test_client().get("/api/pytorch/costs?from=2026-03-01&to=2026-03-02").json
+        assert {day: found["queries"] for day, found in body["by_day"].items()} == {
+            "2026-03-01": 2,
+            "2026-03-02": 1,
+        }
+        assert body["by_domain"]["legal"]["spent"] == 0.04
+        assert body["budgets"] == [
+            {"scope": "day", "domain": None, "limit": 1.0, "used": 0.02, "left": 0.98},
+            {"scope": "domain", "domain": "legal", "limit": 0.05, "used": 0.02, "left": 0.03},
+        ]
+        dispose(app)

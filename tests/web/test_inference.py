@@ -37,6 +37,20 @@ def test_the_route_answers(client: FlaskClient) -> None:
     assert ask(client, image=data_uri(encoded())).status_code == 200
 
 
+def test_raw_bodies_with_the_same_query_are_read_alike_and_persons_are_told_apart(
+    app: Flask, client: FlaskClient
+) -> None:
+    for end in ("", "", "&user_id=ann", "&user%5Fid=bob", "&top_k=1", ""):
+        url = f"{URL}?model_name=shapes{end}"
+        answer = client.post(url, data=encoded(), content_type="image/png")
+        assert answer.status_code == 200
+        assert len(answer.json["probabilities"]) == (1 if "top_k" in end else 3)
+    assert [row.user_id for row in logs(app)] == [None, None, "ann", "bob", None, None]
+    for _ in range(2):
+        bad = client.post(f"{URL}?top_k=0", data=encoded(), content_type="image/png")
+        assert (bad.status_code, set(bad.json["fields"])) == (422, {"model_name", "top_k"})
+
+
 def test_get_is_not_allowed_and_allow_says_what_is(client: FlaskClient) -> None:
     response = client.get(URL)
     assert response.status_code == 405
@@ -191,6 +205,8 @@ def test_an_answer_is_explained_part_by_part(client: FlaskClient) -> None:
     body = ask(client, image=data_uri(encoded()), explain=True).json
     assert body["explanation"]["method"] == "occlusion"
     assert body["explanation"]["class"] == body["prediction"]
+    # Where the grid lies: the middle of a picture that stands upright.
+    assert body["explanation"]["frame"] == {"fit": "cover", "size": [8, 8], "upright": True}
     grid = body["explanation"]["grid"]
     assert [len(line) for line in grid] == [7] * 7
     assert any(abs(drop) > 1e-6 for line in grid for drop in line)

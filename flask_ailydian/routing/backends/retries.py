@@ -22,6 +22,8 @@ from .base import Used
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 #: A pause is never shorter than this much of the one before: jitter must not undo backing off.
 GROWTH = 1.25
+#: Seconds that every pause lasts: a busy server must notice that we left before we come again.
+SHORTEST_PAUSE = 0.2
 
 
 class Purse(t.Protocol):
@@ -52,7 +54,7 @@ class Patience:
 def pause_before(attempt: int, last: float, chance: float) -> float:
     """Return how long to wait before attempt *attempt* (the second is 1): full jitter, growing."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1))
-    shortest = max(0.06, last * GROWTH)
+    shortest = max(SHORTEST_PAUSE, last * GROWTH)
     return max(shortest, shortest + chance * (longest - shortest))
 
 

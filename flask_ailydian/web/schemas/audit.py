@@ -76,3 +76,6 @@ class Exported(ma.Schema):
     inferences = fields.List(fields.Dict(), required=True)
     events = fields.List(fields.Dict(), required=True)
     recipients = fields.List(fields.String(), required=True)
+    ab_tests = fields.List(fields.Dict(), required=True)
+    feedback = fields.List(fields.Dict(), required=True)
+    jobs = fields.List(fields.Dict(), required=True)

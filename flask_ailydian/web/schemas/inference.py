@@ -89,11 +89,29 @@ class Performance(ma.Schema):
     total_ms = fields.Float(required=True)
 
 
+class Frame(ma.Schema):
+    """Which part of the picture the model saw, always from its middle."""
+
+    fit = fields.String(
+        required=True,
+        metadata=described("How the picture was fitted.", enum=["cover", "contain", "stretch"]),
+    )
+    size = fields.List(
+        fields.Integer(), required=True, metadata=described("Height and width of what was seen.")
+    )
+    upright = fields.Boolean(
+        required=True, metadata=described("Whether the orientation that a camera noted counts.")
+    )
+
+
 class Explanation(ma.Schema):
     """Which parts of an image speak for its class."""
 
     method = fields.String(required=True, metadata=described("`cam` or `occlusion`."))
     class_ = fields.String(required=True, data_key="class")
+    frame = fields.Nested(
+        Frame, required=True, metadata=described("Where the grid lies on the picture.")
+    )
     grid = fields.List(
         fields.List(fields.Float()),
         required=True,

@@ -65,6 +65,21 @@ class DailyAnswer(ma.Schema):
     summary = fields.List(fields.Nested(Numbers), required=True)
 
 
+class TodayAnswer(ma.Schema):
+    """The day that is not over; percentiles are exact."""
+
+    success = fields.Boolean(required=True)
+    date = fields.String(required=True)
+    requests = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    p50_ms = fields.Float(required=True, allow_none=True)
+    p95_ms = fields.Float(required=True, allow_none=True)
+    p99_ms = fields.Float(required=True, allow_none=True)
+    rolled_up_at = fields.String(
+        required=True, allow_none=True, metadata=described("When the daily metrics were computed.")
+    )
+
+
 class Drift(ma.Schema):
     """One signal of one version."""
 

@@ -171,6 +171,16 @@ class Spent(ma.Schema):
     saved_percent = fields.Float(required=True)
 
 
+class BudgetLeft(ma.Schema):
+    """What one of today's limits has left, in dollars."""
+
+    scope = fields.String(required=True, validate=validate.OneOf(("day", "domain")))
+    domain = fields.String(required=True, allow_none=True)
+    limit = fields.Float(required=True)
+    used = fields.Float(required=True, metadata=described("Spent or reserved."))
+    left = fields.Float(required=True)
+
+
 class CostsResponse(Spent):
     """What was spent and saved."""
 
@@ -180,3 +190,13 @@ class CostsResponse(Spent):
     currency = fields.String(required=True)
     by_backend = fields.Dict(keys=fields.String(), values=fields.Nested(Spent), required=True)
     by_model = fields.Dict(keys=fields.String(), values=fields.Nested(Spent), required=True)
+    by_domain = fields.Dict(keys=fields.String(), values=fields.Nested(Spent), required=True)
+    by_day = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(Spent),
+        required=True,
+        metadata=described("By UTC day; days without a query are left out."),
+    )
+    budgets = fields.List(
+        fields.Nested(BudgetLeft), required=True, metadata=described("Of today, whatever the span.")
+    )

@@ -24,6 +24,23 @@ def alive() -> dict[str, t.Any]:
 @returns(Ready(), fails=(503,))
 def ready() -> Response:
     """Say whether requests can be answered: database, schema, models."""
+    checks = look()
+    well = all(check.ok for check in checks.values())
+    state = current_ailydian
+    if state.redis is not None:
+        # Requests are answered without it: a worker is not taken out for that.
+        shared = state.settings.breaker_shared
+        checks["redis"] = health.redis(state.redis, breakers_in_database=shared)
+    body = {
+        "success": well,
+        "status": "ready" if well else "not_ready",
+        "checks": {name: {"ok": c.ok, "detail": c.detail} for name, c in checks.items()},
+    }
+    return answer(body, 200 if well else 503)
+
+
+def look() -> dict[str, health.Finding]:
+    """Look at everything that answering takes."""
     state = current_ailydian
     checks = {"database": health.database(state.db, state.tables)}
     if checks["database"].ok:
@@ -32,15 +49,11 @@ def ready() -> Response:
         checks["models"] = health.Finding(False, "Not looked at: the database comes first.")
     if checks["models"].ok:
         checks["engine"] = health.warm(state.serving)
+    if checks["models"].ok and any(m.type == "remote" for m in state.registry.servable()):
+        checks["remote"] = health.remotes(state.registry, state.serving)
     checks["process"] = health.Finding(
         not state.lifecycle.draining, "Draining." if state.lifecycle.draining else "Serving."
     )
     if (waiting := state.audit.spooled()) or state.settings.audit_failure == "spool":
         checks["spool"] = health.Finding(True, f"{waiting} rows wait for the database.")
-    well = all(check.ok for check in checks.values())
-    body = {
-        "success": well,
-        "status": "ready" if well else "not_ready",
-        "checks": {name: {"ok": c.ok, "detail": c.detail} for name, c in checks.items()},
-    }
-    return answer(body, 200 if well else 503)
+    return checks

@@ -13,6 +13,7 @@ from ..http import returns
 from ..schemas.metrics import DailyAnswer
 from ..schemas.metrics import DailyQuery
 from ..schemas.metrics import DriftAnswer
+from ..schemas.metrics import TodayAnswer
 
 
 @needs("read")
@@ -22,6 +23,13 @@ def daily(given: dict[str, t.Any]) -> dict[str, t.Any]:
     """List the daily metrics as the last rollup left them."""
     found = current_ailydian.metrics.daily(given.get("from_"), given.get("to"), given.get("model"))
     return {"success": True, **found}
+
+
+@needs("read")
+@returns(TodayAnswer(), fails=(401, 403))
+def today() -> dict[str, t.Any]:
+    """Count what was answered since midnight, UTC, from the rows themselves."""
+    return {"success": True, **current_ailydian.metrics.today()}
 
 
 @needs("read")

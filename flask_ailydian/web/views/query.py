@@ -13,8 +13,10 @@ from flask import stream_with_context
 
 from ...audit.claims import Reply
 from ...audit.ledger import encode
+from ...clock import now
 from ...errors import AilydianError
 from ...inputs import strict_json
+from ...routing.budget import Limits
 from ...routing.router import Event
 from ...routing.turn import Asked
 from ...state import current_ailydian
@@ -66,8 +68,10 @@ answer_query.accepts = (QueryRequest(), "json")  # type: ignore[attr-defined]
 @returns(CostsResponse(), fails=(401, 403, 422))
 def costs(given: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return what was spent and saved, by backend and model."""
-    found = current_ailydian.costs.summary(given.get("from_"), given.get("to"))
-    return {"success": True, **found}
+    state = current_ailydian
+    found = state.costs.summary(given.get("from_"), given.get("to"))
+    left = state.router.third_party.budgets.today(Limits.of(state.settings), now())
+    return {"success": True, **found, "budgets": left}
 
 
 def _asked(body: bytes) -> Asked:

@@ -1,0 +1,7 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  base: "/react/",
+  esbuild: { jsx: "automatic" },
+  build: { target: "es2022", modulePreload: false },
+});

@@ -1,0 +1,1 @@
+"""Models that another server runs, called by the Open Inference Protocol."""
