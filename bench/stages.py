@@ -2,6 +2,9 @@
 
 ``python -m bench.stages`` compares a bare view, the package, and the package without its audit;
 ``python -m bench.stages audit`` (or ``no-audit``, ``bare``) lists what the functions of one cost.
+
+Each is timed twice: with the processor's caches warm from the request before, and cold, as a
+large model leaves them, whose run reads more than they hold.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from .workshop import Host
 from .workshop import PREFIX
 
 MODEL, REQUESTS, WARM, SHOWN = "small", 300, 20, 45
+#: More than the caches of processors hold.
+STREAMED_BYTES = 10**8
 FORMS = ("bare", "no-audit", "audit")
 #: One thread a run: with more, the run's processor time is not this thread's alone.
 SETTINGS = {"FLASK_AILYDIAN_THREADS": "1"}
@@ -46,9 +51,14 @@ def main() -> None:
             subprocess.run(command, cwd=ROOT, env=environment, check=True)
         return
     app, path = _app(form)
-    times = [_one(app, path, bench.photos[i % len(bench.photos)]) for i in range(WARM + REQUESTS)]
-    wall, cpu = np.median(times[WARM:], axis=0)
-    print(f"{form:8} {wall:7.3f} ms, of it CPU {cpu:7.3f} ms (medians of {REQUESTS} requests)")
+    for caches in ("warm", "cold"):
+        streamed = np.ones(STREAMED_BYTES // 8 if caches == "cold" else 1)
+        times = []
+        for i in range(WARM + REQUESTS):
+            streamed.sum()
+            times.append(_one(app, path, bench.photos[i % len(bench.photos)]))
+        wall, cpu = np.median(times[WARM:], axis=0)
+        print(f"{form:8} caches {caches}: {wall:7.3f} ms, of it CPU {cpu:7.3f} ms", flush=True)
     if len(sys.argv) > 2:
         _profile(app, path, bench.photos)
 

@@ -90,28 +90,35 @@ def raw(given: Given) -> tuple[str, bytes]:
 def kept(model: ModelRecord, chances: Array) -> tuple[float, dict[str, t.Any]]:
     """Return the confidence and the result that an audit row keeps."""
     labels = labels_of(model, chances)
-    best = np.argsort(-chances, kind="stable")
-    kept = np.sort(best[:RECORDED_CLASSES])
-    first = int(best[0])
-    probabilities = {labels[int(i)]: float(chances[int(i)]) for i in kept}
+    best = _best(chances, RECORDED_CLASSES)
+    first = best[0]
+    probabilities = {labels[i]: float(chances[i]) for i in sorted(best)}
     return float(chances[first]), {"prediction": labels[first], "probabilities": probabilities}
+
+
+def _best(chances: Array, count: int) -> list[int]:
+    """Return the most probable classes, best first; of equals the earlier one goes first."""
+    found = np.arange(chances.size)
+    if count < chances.size:
+        # The least of the best, without sorting all the others.
+        least = np.partition(chances, -count)[-count]
+        found = np.flatnonzero(chances >= least)
+    order = np.argsort(-chances[found], kind="stable")
+    return t.cast(list[int], found[order][:count].tolist())
 
 
 def _shown(model: ModelRecord, chances: Array, top_k: int | None) -> dict[str, t.Any]:
     """Return the members of the answer that say what was predicted."""
     labels = labels_of(model, chances)
-    best = np.argsort(-chances, kind="stable")
-    shown = np.sort(best[:top_k]) if top_k else range(chances.size)
-    first = int(best[0])
+    best = _best(chances, top_k or 1)
+    shown = sorted(best) if top_k else range(chances.size)
+    values = {i: float(chances[i]) for i in shown}
     return {
-        "prediction": labels[first],
-        "confidence": _percent(chances[first]),
+        "prediction": labels[best[0]],
+        "confidence": _percent(chances[best[0]]),
         "probabilities": {
-            labels[int(i)]: {
-                "probability": float(chances[int(i)]),
-                "percentage": _percent(chances[int(i)]),
-            }
-            for i in shown
+            labels[i]: {"probability": value, "percentage": _percent(value)}
+            for i, value in values.items()
         },
     }
 

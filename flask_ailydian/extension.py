@@ -110,7 +110,7 @@ def _state(
     results = ResultCache(settings.cache_bytes, shared=_shared(redis, fingerprint))
     prediction = Prediction(settings, serving, executor, results)
     experiments = Experiments(
-        db,
+        ledger.database,
         tables,
         registry,
         fingerprint,
@@ -120,14 +120,14 @@ def _state(
     )
     metrics = _metrics(app, db, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
-    feedback = Feedback(db, tables, ledger.result)
+    feedback = Feedback(ledger.database, tables, ledger.result)
     privacy = create_privacy(ledger, tables)
     privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}
     privacy.erasers["ab_tests"] = experiments.erase
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, db, tables, registry, inference, ledger, fingerprint, experiments, redis
+        settings, tables, registry, inference, ledger, fingerprint, experiments, redis
     )
     jobs = Jobs(
         settings,
@@ -141,6 +141,9 @@ def _state(
     )
     privacy.exporters["jobs"] = jobs.export
     privacy.erasers["jobs"] = jobs.erase
+    privacy.exporters["router_lessons"] = router.lessons.export
+    privacy.erasers["router_lessons"] = router.lessons.erase
+    privacy.pruners.append(router.lessons.prune)
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())

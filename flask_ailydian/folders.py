@@ -34,6 +34,14 @@ def read_source(path: Path, *, max_bytes: int) -> bytes:
     return data
 
 
+def read_tokenizer(path: Path, *, max_bytes: int) -> bytes | None:
+    """Return the tokeniser that lies in a model's folder, if *path* is one that has it."""
+    beside = path / "tokenizer.json"
+    if not path.is_dir() or not beside.is_file():
+        return None
+    return read_model_file(beside.resolve(), max_bytes=max_bytes)
+
+
 def _has_external(data: bytes) -> bool:
     # The key under which ONNX names the other file; a cheap look before the costly one.
     return b"location" in data
@@ -45,8 +53,10 @@ def _of_mlflow(folder: Path) -> Path:
     ``MLmodel`` is YAML; of it one line matters, ``data: model.onnx`` below ``onnx:``.
     """
     manifest = folder / "MLmodel"
+    if not manifest.is_file() and (folder / "model.onnx").is_file():
+        return folder / "model.onnx"
     if not manifest.is_file():
-        raise ModelRefused("The folder has no MLmodel file; name the ONNX file itself.")
+        raise ModelRefused("The folder has no MLmodel file and no model.onnx.")
     text = manifest.read_text("utf-8", errors="replace")
     block = re.search(r"^  onnx:\s*\n((?:    .*\n?)+)", text, re.MULTILINE)
     if block is None:

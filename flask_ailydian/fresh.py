@@ -8,6 +8,8 @@ import threading
 import time
 import typing as t
 
+import sqlalchemy as sa
+
 from .engine.forks import restart_in_children
 
 T = t.TypeVar("T")
@@ -66,7 +68,13 @@ class Fresh(t.Generic[T]):
             if latest is not None and latest is not found:
                 return latest.value
             expired = self._expired
-            latest = self._look(found)
+            try:
+                latest = self._look(found)
+            except (sa.exc.OperationalError, OSError):
+                if found is None:
+                    raise
+                # What is known is better than nothing while the database is away.
+                latest = dataclasses.replace(found, checked=time.monotonic())
             if expired == self._expired:
                 self._found = latest
         finally:

@@ -66,6 +66,11 @@ class ModelRecord:
         return None if self.remote is None else self.remote.fallback
 
     @property
+    def tokenizer(self) -> str | None:
+        """The digest of the tokeniser's file, where the model takes tokens."""
+        return (self.preprocessing or {}).get("tokenizer")
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What the model takes."""
         return self.report.inputs

@@ -8,6 +8,8 @@ import re
 import typing as t
 
 from . import sanitize
+from .engine import tokens
+from .engine.files import sha256_of
 from .engine.probe import ModelReport
 from .engine.signature import TensorSpec
 from .errors import ModelRefused
@@ -27,6 +29,9 @@ TASKS = (
 #: Tasks whose one input is a text.
 TEXT_TASKS = ("text-classification", "query-routing", "text-embedding")
 MAX_LABELS = 100_000
+#: What the recipe of a text model may hold.
+TEXT_MEMBERS = {"answers", "threshold", "out_of_scope", "knowledge"}
+TEXT_MEMBERS |= {"tokenizer", "max_tokens", "pooling"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Declared:
     description: str | None = None
     accuracy: float | None = None
     serving: dict[str, t.Any] | None = None
+    tokenizer: bytes | None = None
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -122,14 +128,23 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
     if task is not None and task not in TASKS:
         raise ValidationFailed(fields={"task": [f"One of {', '.join(TASKS)}."]})
     text = len(report.inputs) == 1 and report.inputs[0].dtype == "string"
+    if declared.tokenizer is not None:
+        text = tokens.are_tokens(report.inputs)
     picture = image_layout(report.inputs) is not None
     right = {"image-classification": picture, "text-classification": text, "tensor": True}
-    right |= dict.fromkeys(("query-routing", "text-embedding"), text)
+    right["text-embedding"] = text
+    right["query-routing"] = _is_router(report.inputs)
     if task is None:
         return next(name for name in TASKS if right[name])
     if not right[task]:
         raise ValidationFailed(fields={"task": [f"The file's inputs do not fit {task!r}."]})
     return task
+
+
+def _is_router(inputs: t.Sequence[TensorSpec]) -> bool:
+    """Whether a model takes a text, and perhaps numbers that are worked out of it."""
+    kinds = [spec.dtype for spec in inputs]
+    return kinds[:1] == ["string"] and all(kind == "float32" for kind in kinds[1:])
 
 
 def image_layout(inputs: t.Sequence[TensorSpec]) -> tuple[str, int, list[int | None]] | None:
@@ -193,10 +208,18 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
         found["out_of_scope"] = own["out_of_scope"]
     found |= declared.preprocessing or {}
     found.pop("kind", None)
+    found.pop("tokenizer", None)
+    if declared.tokenizer is not None:
+        tokens.Tokens(declared.tokenizer)
+        found["tokenizer"] = sha256_of(declared.tokenizer)
     answers, threshold = found.get("answers", {}), found.get("threshold", 0)
     problem = None
-    if set(found) - {"answers", "threshold", "out_of_scope", "knowledge"}:
-        problem = "A text model has answers, knowledge, threshold and out_of_scope."
+    if set(found) - TEXT_MEMBERS:
+        problem = f"A text model has {', '.join(sorted(TEXT_MEMBERS))}."
+    elif found.get("pooling", "mean") not in ("mean", "first"):
+        problem = "The pooling is `mean` or `first`."
+    elif not isinstance(found.get("max_tokens", 1), int) or found.get("max_tokens", 1) < 1:
+        problem = "max_tokens is a whole number."
     elif not _is_knowledge(found.get("knowledge", [])):
         problem = "The knowledge is a list of pairs, question and answer."
     elif not isinstance(answers, dict) or not all(isinstance(x, str) for x in answers.values()):

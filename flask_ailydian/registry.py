@@ -36,14 +36,13 @@ class Registry:
     def __init__(
         self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
     ) -> None:
-        self._db = db
         self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings
         self.folder = folder
         self.storage = Storage(settings, folder)
         self._before_activation: list[c.Callable[[ModelRecord], None]] = []
-        self._answering = Answering(db, self._models)
+        self._answering = Answering(audit.database, self._models)
 
     def on_change(self, listener: c.Callable[[c.Collection[str]], None]) -> None:
         """Call *listener* with the digests of all that may answer, when they have changed."""
@@ -128,6 +127,8 @@ class Registry:
         report = self.storage.probe(data, kind, declared=declared)
         values = describe(report, declared)
         digest = files.sha256_of(data)
+        if (more := declared.tokenizer) is not None:
+            self.storage.store(more, "tokenizer", files.sha256_of(more))
         values |= {
             "model_name": name,
             "model_version": version,
@@ -236,9 +237,13 @@ class Registry:
         """
         return self.storage.read(record)
 
+    def read_tokenizer(self, record: ModelRecord) -> bytes:
+        """Return the bytes of a model's tokeniser, exactly those that were registered."""
+        return self.storage.read_tokenizer(record)
+
     def verify(self, record: ModelRecord) -> str | None:
         """Return what is wrong with a model's file in one sentence, or ``None``."""
         return self.storage.verify(record)
 
     def _rows(self, query: t.Any) -> list[ModelRecord]:
-        return read_records(self._db, query)
+        return read_records(self._audit.database, query)

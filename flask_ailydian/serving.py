@@ -19,12 +19,16 @@ from .engine.protocol import Engine
 from .engine.remote.remote_engine import RemoteEngine
 from .engine.sessions import SessionPool
 from .engine.signature import zeros
+from .engine.tokens import MOST
+from .engine.tokens import Tokens
 from .errors import AilydianError
 from .errors import ModelNotFound
 from .records import ModelRecord
 from .registry import Registry
 from .settings import Settings
 
+#: Tokenisers that a process keeps.
+TOKENIZERS = 8
 #: How long the version that answered before goes on while the new one is being loaded.
 GRACE = 0.5
 #: How long it is believed which endpoints are down.
@@ -51,6 +55,7 @@ class Serving:
         self._answering: dict[str, ModelRecord] = {}
         self._servable: c.Collection[str] | None = None
         self._loading: dict[str, float] = {}
+        self._tokens: dict[tuple[str, int], Tokens] = {}
         self._down: dict[str, tuple[float, dict[str, str]]] = {}
 
     def resolve(self, name: str, version: str | None) -> ModelRecord:
@@ -97,6 +102,18 @@ class Serving:
     def read(self, model: ModelRecord) -> bytes:
         """Return the bytes of a model's file."""
         return self._registry.read(model)
+
+    def tokens(self, model: ModelRecord) -> Tokens:
+        """Return the tokeniser of a model that takes tokens."""
+        most = (model.preprocessing or {}).get("max_tokens", MOST)
+        key = (model.tokenizer or "", most)
+        found = self._tokens.get(key)
+        if found is None:
+            found = Tokens(self._registry.read_tokenizer(model), most)
+            while len(self._tokens) >= TOKENIZERS:
+                self._tokens.pop(next(iter(self._tokens)), None)
+            self._tokens[key] = found
+        return found
 
     def preload(self, model: ModelRecord) -> None:
         """Load a model and run it once on nothing, so that its first caller need not wait.

@@ -22,7 +22,12 @@ from .records import ModelRecord
 from .registration import Declared
 from .settings import Settings
 
-SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pytorch": ".pt2"}
+SUFFIXES = {
+    "onnx": ".onnx",
+    "torchscript": ".pt",
+    "pytorch": ".pt2",
+    "tokenizer": ".tokenizer.json",
+}
 #: What the column of the path holds.
 MAX_PATH = 255
 
@@ -66,26 +71,21 @@ class Storage:
         :raises BackendUnavailable: when the file is gone or has changed.
         """
         if record.type == "remote":
-            return self._same((record.report.remote or "").encode(), record)
-        try:
-            data = files.read_model_file(
-                files.resolve(self.folder, record.file_path),
-                max_bytes=self._settings.max_model_bytes,
-                root=self.folder,
-            )
-        except (ModelRefused, OSError) as error:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} cannot be read."
-            ) from error
-        return self._same(data, record)
+            of = f"{record.name} {record.version}"
+            return files.pinned((record.report.remote or "").encode(), record.sha256, of=of)
+        return self._read(record, record.file_path, record.sha256)
 
-    @staticmethod
-    def _same(data: bytes, record: ModelRecord) -> bytes:
-        if files.sha256_of(data) != record.sha256:
-            raise BackendUnavailable(
-                f"The file of {record.name} {record.version} is not the one that was registered."
-            )
-        return data
+    def read_tokenizer(self, record: ModelRecord) -> bytes:
+        """Return the bytes of a model's tokeniser, exactly those that were registered.
+
+        :raises BackendUnavailable: when the file is gone or has changed.
+        """
+        digest = record.tokenizer or ""
+        return self._read(record, f"{digest}{SUFFIXES['tokenizer']}", digest)
+
+    def _read(self, record: ModelRecord, path: str, digest: str) -> bytes:
+        most, of = self._settings.max_model_bytes, f"{record.name} {record.version}"
+        return files.read_pinned(self.folder, path, digest, max_bytes=most, of=of)
 
     def verify(self, record: ModelRecord) -> str | None:
         """Return what is wrong with a model's file in one sentence, or ``None``.
@@ -100,6 +100,8 @@ class Storage:
             mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
             if self._digests.get(record.file_path) != (mark, record.sha256):
                 self.read(record)
+                if record.tokenizer:
+                    self.read_tokenizer(record)
                 self._digests[record.file_path] = (mark, record.sha256)
         except OSError:
             return f"The file of {record.name} {record.version} cannot be read."

@@ -13,6 +13,7 @@ from . import hangups
 from . import memory
 from . import neighbours
 from . import overhead
+from . import remote
 from . import throughput
 
 #: What ``ONLY=`` names.
@@ -25,4 +26,5 @@ LINES: dict[str, c.Callable[[Bench], list[Row]]] = {
     "burst": burst.measure,
     "neighbours": neighbours.measure,
     "budget": budget.measure,
+    "remote": remote.measure,
 }

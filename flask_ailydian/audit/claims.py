@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as c
 import dataclasses
 import typing as t
 from datetime import timedelta
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from ..clock import new_id
 from ..clock import now
+from ..database import Database
 from ..errors import AuditUnavailable
 from ..errors import Conflict
 from ..errors import ValidationFailed
@@ -41,10 +41,8 @@ class Claims:
     :param stale_after: Seconds after which a claim that nobody settled is free again.
     """
 
-    def __init__(
-        self, engine: c.Callable[[], sa.Engine], table: sa.Table, *, stale_after: float
-    ) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, table: sa.Table, *, stale_after: float) -> None:
+        self._database = database
         self._keys = table
         self._stale_after = timedelta(seconds=stale_after)
         # Claims whose answer may or may not be on record; by token.
@@ -62,7 +60,7 @@ class Claims:
         values = {"request_hash": request_hash, "claim": claim.token, "created_at": moment}
         keys = self._keys.c
         try:
-            with self._engine().begin() as connection:
+            with self._database.begin() as connection:
                 expired = keys.created_at < moment - REMEMBERED
                 # A worker that was killed leaves a claim which nobody will settle.
                 stale = sa.and_(keys.status.is_(None), keys.created_at < moment - self._stale_after)
@@ -88,7 +86,7 @@ class Claims:
 
     def _found(self, key_hash: str) -> t.Any:
         query = self._keys.select().where(self._keys.c.key_hash == key_hash)
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             return connection.execute(query).first()
 
     def leave_unsettled(self, claim: Claim) -> None:
@@ -116,5 +114,5 @@ class Claims:
         """Give up a claim, so that the next request with its key is answered anew."""
         keys = self._keys.c
         mine = sa.and_(keys.key_hash == claim.key_hash, keys.claim == claim.token)
-        with self._engine().begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self._keys.delete().where(mine, keys.status.is_(None)))

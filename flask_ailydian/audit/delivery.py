@@ -11,11 +11,12 @@ import time
 import typing as t
 import weakref
 
-import sqlalchemy as sa
 from flask import current_app
 
 from .. import signals
 from ..clock import new_id
+from ..database import Database
+from ..database import DatabaseUnavailable
 from ..engine.forks import restart_in_children
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
@@ -30,6 +31,7 @@ from .commit import SubjectGone
 from .commit import Unclear
 from .commit import WorkFailed
 from .keeper import Keeper
+from .keeper import PACE
 from .line import Line
 from .rows import Unstorable
 from .sealing import sealed
@@ -63,7 +65,7 @@ class Delivery:
 
     def __init__(
         self,
-        engine: c.Callable[[], sa.Engine],
+        database: Database,
         tables: Tables,
         subjects: Subjects,
         claims: Claims,
@@ -72,7 +74,7 @@ class Delivery:
         checkpoints: Checkpoints,
         shipping: Shipping | None = None,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._tables = tables
         self._subjects = subjects
         self._claims = claims
@@ -86,11 +88,14 @@ class Delivery:
 
     def _begin_anew(self) -> None:
         self._opener: Subject | None = None
-        self._line = Line(self._engine, self._limits.timeout, refuse=self._limits.refuse_unsafe)
+        self._line = Line(
+            self._database.engine, self._limits.timeout, refuse=self._limits.refuse_unsafe
+        )
         self._committer = Committer(self._line, self._tables, self._opening, self._subjects.alive)
-        self._writer = Writer(self._committer.commit, self._limits.queue)
         # Two threads: what looks after deadlines must not wait for the database itself.
-        self._watch = Keeper(self._interrupt_late)
+        self._watch = Keeper(self._interrupt_late, PACE / 4)
+        committed = _watched(self._database, self._committer, self._watch)
+        self._writer = Writer(committed, self._limits.queue)
         self._keeper = Keeper(self._keep)
         self._end = weakref.finalize(self, _close, self._line, self._watch, self._keeper)
 
@@ -100,26 +105,26 @@ class Delivery:
         :param made: Called once more when a person was erased in between.
         :raises AuditUnavailable: when that is not certain before the deadline.
         """
-        deadline = time.monotonic() + self._limits.timeout
-        if self._engine().dialect.name != "sqlite":
-            self._watch.touch()
+        deadline = time.monotonic() + self._database.patience(self._limits.timeout)
         item: Item | None = None
         try:
-            if self._opener is None:
-                self._opener = self._subjects.deployment()
             item = made()
+            self._open()
             try:
                 self._writer.write(item, deadline)
             except SubjectGone:
                 # Erased while the row was on its way: to the trail they are somebody new.
                 self._subjects.forget_all()
                 item = made()
+                self._open()
                 self._writer.write(item, deadline)
-        except AilydianError:
-            raise
         except WorkFailed as failed:
             raise failed.error from None
         except Exception as error:
+            if isinstance(error, AilydianError) and not isinstance(error, DatabaseUnavailable):
+                raise
+            if time.monotonic() >= deadline:
+                self._database.fell_silent()
             if not self._spooled(item, error):
                 if claim is not None and isinstance(error, Unclear | Late):
                     self._claims.leave_unsettled(claim)
@@ -140,16 +145,22 @@ class Delivery:
         if isinstance(error, (*DATA, Unstorable)):
             return False
         try:
-            self.shipping.spool.put(item)
+            refs = (item.event.actor_ref, item.event.subject_ref, item.event.sealed_ref)
+            self.shipping.spool.put(item, self._subjects.made_here(refs))
         except (Full, OSError, sqlite3.Error) as second:
             log.error("the spool did not take a row: %s", type(second).__name__)
             return False
         log.warning("audit row %s waits in the spool: %s", item.event.id, type(error).__name__)
         return True
 
-    def _ship(self, item: Item) -> None:
-        if self._opener is None:
+    def _open(self) -> None:
+        """See that a chain can begin: under a key that the database has."""
+        opener = self._opener
+        if opener is None or self._subjects.made_here((opener.ref,)):
             self._opener = self._subjects.deployment()
+
+    def _ship(self, item: Item) -> None:
+        self._open()
         self._writer.write(item, time.monotonic() + self._limits.timeout)
 
     def _opening(self) -> Event:
@@ -186,6 +197,21 @@ class Delivery:
         self._end.detach()
         self._committer.forget()
         self._begin_anew()
+
+
+def _watched(
+    database: Database, committer: Committer, watch: Keeper
+) -> c.Callable[[list[Item], float], None]:
+    """Return the committer's ``commit`` with somebody looking at the clock meanwhile."""
+
+    def commit(items: list[Item], due: float) -> None:
+        # The deadline first: a keeper that finds none goes back to sleep.
+        committer.due = due
+        if database.engine().dialect.name != "sqlite":
+            watch.touch()
+        committer.commit(items, due)
+
+    return commit
 
 
 def _refused(id: str, error: Exception) -> AuditUnavailable:

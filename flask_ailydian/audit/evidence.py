@@ -9,7 +9,10 @@ import typing as t
 
 from . import checkpoints
 from .checkpoints import Checkpoint
+from .checkpoints import Head
 from .signing import Signer
+from .trimming import CHAIN
+from .trimming import Trimmed
 
 Signed = tuple[str, str, bytes]
 
@@ -39,11 +42,12 @@ class Evidence:
         )
         self.checkpoints = 0
         self.wrong: list[str] = []
+        self._trimmed: dict[int, Trimmed] = {}
+        for signed in purges:
+            self._purge(signed)
         self._stored(stored)
         for signed in exported:
             self._exported(signed)
-        for signed in purges:
-            self._purge(signed)
         self._db.execute("CREATE INDEX by_chain ON heads (chain, seq)")
         self._db.execute("CREATE INDEX purged ON purges (chain, first)")
 
@@ -53,16 +57,21 @@ class Evidence:
 
     def _stored(self, stored: c.Iterable[Signed]) -> None:
         number, prev = 0, b""
+        for trimmed in sorted(self._trimmed.values(), key=lambda each: each.first):
+            if trimmed.first != number + 1:
+                self.wrong.append(f"The checkpoints after number {number} are missing.")
+            number, prev = trimmed.last, trimmed.end
         for body, key_id, signature in stored:
             checkpoint = self._signed(body, key_id, signature)
             if checkpoint is None:
                 self.wrong.append(f"The checkpoint after number {number} is not signed by us.")
                 continue
-            if number and (checkpoint.number != number + 1 or checkpoint.prev != prev):
+            if checkpoint.number != number + 1 or checkpoint.prev != prev:
                 self.wrong.append(f"A checkpoint after number {number} is missing or another.")
             number, prev = checkpoint.number, checkpoints.digest(body)
             self._db.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (number, prev))
-            self._keep(checkpoint)
+            self.checkpoints += 1
+            self._keep(checkpoint.heads)
 
     def _exported(self, signed: Signed) -> None:
         checkpoint = self._signed(*signed)
@@ -72,7 +81,8 @@ class Evidence:
         query = "SELECT digest FROM numbers WHERE number = ?"
         known = self._db.execute(query, (checkpoint.number,)).fetchone()
         if known is None or known[0] != checkpoints.digest(checkpoint.body):
-            self._keep(checkpoint)
+            self.checkpoints += 1
+            self._keep(checkpoint.heads)
 
     def _signed(self, body: str, key_id: str, signature: bytes) -> Checkpoint | None:
         if not self._signer.signed(body, key_id, signature):
@@ -82,9 +92,8 @@ class Evidence:
         except ValueError:
             return None
 
-    def _keep(self, checkpoint: Checkpoint) -> None:
-        self.checkpoints += 1
-        rows = [(head.chain_id, head.seq, head.row_hash) for head in checkpoint.heads]
+    def _keep(self, heads: c.Iterable[Head]) -> None:
+        rows = [(head.chain_id, head.seq, head.row_hash) for head in heads]
         self._db.executemany("INSERT INTO heads VALUES (?, ?, ?)", rows)
 
     def _purge(self, signed: Signed) -> None:
@@ -93,6 +102,11 @@ class Evidence:
             self.wrong.append("A note of what was purged is not signed by us.")
             return
         said = json.loads(body)
+        if said["chain_id"] == CHAIN:
+            trimmed = Trimmed.of(said)
+            self._trimmed[trimmed.first] = trimmed
+            self._keep(trimmed.heads)
+            return
         values = (
             said["chain_id"],
             said["first_seq"],

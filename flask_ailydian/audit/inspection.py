@@ -24,6 +24,8 @@ from .checkpoints import of_line
 from .evidence import Evidence
 from .evidence import Signed
 from .signing import Signer
+from .trimming import CHAIN
+from .trimming import Trimmed
 from .verify import Report
 from .verify import Verifier
 
@@ -80,7 +82,8 @@ class Inspection:
     def _purges(self) -> t.Iterator[Signed]:
         table = self._tables.AuditPurge.__table__
         with self._engine().connect() as connection:
-            for row in connection.execution_options(yield_per=500).execute(table.select()):
+            query = table.select().order_by(table.c.created_us, table.c.id)
+            for row in connection.execution_options(yield_per=500).execute(query):
                 yield row.body, row.key_id, bytes(row.signature)
 
     def _remember(self, report: Report) -> None:
@@ -150,12 +153,26 @@ class Inspection:
     ) -> tuple[Checkpoint, str, bytes, dict[str, Head]] | None:
         """Return the first checkpoint that reaches a link, with the heads its tree is over."""
         heads: dict[str, Head] = {}
+        purged: list[tuple[int, str, int]] = []
+        for body, _, _ in self._purges():
+            said = json.loads(body)
+            if said["chain_id"] == CHAIN:
+                heads |= {head.chain_id: head for head in Trimmed.of(said).heads}
+            else:
+                purged.append((said["created_us"], said["chain_id"], said["last_seq"]))
         for body, key_id, signature in self._checkpoints.read():
             checkpoint = Checkpoint.of(body)
             heads |= {head.chain_id: head for head in checkpoint.heads}
-            if chain_id in heads and heads[chain_id].seq >= seq:
-                if merkle.root(leaves(heads.values())) == checkpoint.root:
-                    return checkpoint, key_id, signature, heads
+            # A tree is over the chains that there were: not over those that retention had ended.
+            gone = {
+                chain
+                for moment, chain, last in purged
+                if moment <= checkpoint.created_us and chain in heads and last >= heads[chain].seq
+            }
+            there = {chain: head for chain, head in heads.items() if chain not in gone}
+            if chain_id in there and there[chain_id].seq >= seq:
+                if merkle.root(leaves(there.values())) == checkpoint.root:
+                    return checkpoint, key_id, signature, there
         return None
 
 

@@ -9,18 +9,19 @@ import weakref
 
 log = logging.getLogger("flask_ailydian.audit")
 
-#: How often it looks, in seconds; the slack that deadlines have.
+#: How often it looks, in seconds.
 PACE = 0.1
 
 
 class Keeper:
-    """Calls *tick* about ten times a second for as long as it returns that there is more to do.
+    """Calls *tick* every *pace* seconds for as long as it returns that there is more to do.
 
     :param tick: A bound method; its object may go away at any time, and the thread ends then.
     """
 
-    def __init__(self, tick: c.Callable[[], bool]) -> None:
+    def __init__(self, tick: c.Callable[[], bool], pace: float = PACE) -> None:
         self._tick = weakref.WeakMethod(tick)
+        self._pace = pace
         self._wake = threading.Event()
         self._over = False
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Keeper:
             self._wake.wait()
             self._wake.clear()
             while not self._over and self._once():
-                pause.wait(PACE)
+                pause.wait(self._pace)
 
     def _once(self) -> bool:
         tick = self._tick()

@@ -11,6 +11,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..clock import new_id
+from ..database import Database
 from ..errors import AuditUnavailable
 from ..errors import Conflict
 from ..tables import Tables
@@ -50,7 +51,7 @@ class Ledger:
 
     def __init__(
         self,
-        engine: c.Callable[[], sa.Engine],
+        database: Database,
         tables: Tables,
         subjects: Subjects,
         fingerprint: Fingerprint,
@@ -61,7 +62,8 @@ class Ledger:
         inspection: Inspection,
         shipping: Shipping | None = None,
     ) -> None:
-        self.engine = engine
+        self.database = database
+        self.engine = database.engine
         self.tables = tables
         self.subjects = subjects
         self._fingerprint = fingerprint
@@ -73,10 +75,10 @@ class Ledger:
         self._log_rows = Checker(tables.InferenceLog.__table__)
         self._event_rows = Checker(tables.AuditEvent.__table__)
         self.claims = Claims(
-            self.engine, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
+            database, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
         )
         self._delivery = Delivery(
-            self.engine, tables, subjects, self.claims, limits, started, checkpoints, shipping
+            database, tables, subjects, self.claims, limits, started, checkpoints, shipping
         )
 
     # What is recorded
@@ -150,9 +152,9 @@ class Ledger:
         Where the domain is sensitive it is the person's own key, so that after their erasure
         nobody can tell any more whether a known input was theirs.
         """
-        if user_id is None or domain not in SENSITIVE:
-            return self._fingerprint.of(kind, data), self._fingerprint.key_id
         try:
+            if user_id is None or domain not in SENSITIVE:
+                return self._fingerprint.of(kind, data), self._fingerprint.key_id
             return self.subjects.of(user_id).fingerprint(kind, data), "subject"
         except (sa.exc.SQLAlchemyError, OSError, KeyUnavailable) as error:
             raise AuditUnavailable(retry_after=1) from error

@@ -5,14 +5,14 @@ from __future__ import annotations
 import collections.abc as c
 import logging
 import random
-import socket
 import sqlite3
-import threading
 import time
 import typing as t
 
 import sqlalchemy as sa
 
+from ..database import Attempt
+from ..database import cut
 from .durability import NotDurable
 from .durability import wrong
 
@@ -22,58 +22,12 @@ log = logging.getLogger("flask_ailydian.audit")
 _left_to_the_parent: list[t.Any] = []
 
 
-class HostEngine:
-    """The host's engine, also for a thread without an app context once one with it has asked."""
-
-    def __init__(self, db: t.Any) -> None:
-        self._db = db
-        self._engine: sa.Engine | None = None
-
-    def __call__(self) -> sa.Engine:
-        if self._engine is None:
-            self._engine = self._db.engine
-        return self._engine
-
-
 def in_memory(engine: sa.Engine) -> bool:
     """Whether the database is one connection's own memory, which a second one would not see."""
     if engine.dialect.name != "sqlite":
         return False
     name = engine.url.database or ""
     return name in ("", ":memory:") or "mode=memory" in str(engine.url)
-
-
-class Attempt:
-    """One connection being made, on a thread that may be left behind."""
-
-    def __init__(self, connect: c.Callable[[], sa.Connection]) -> None:
-        self._made: sa.Connection | None = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, args=(connect,), daemon=True)
-        self._thread.start()
-
-    def _run(self, connect: c.Callable[[], sa.Connection]) -> None:
-        try:
-            self._made = connect()
-        except Exception as error:
-            self._error = error
-
-    @property
-    def over(self) -> bool:
-        """Whether it failed: then another attempt is worth making."""
-        return not self._thread.is_alive() and self._made is None
-
-    def result(self, seconds: float) -> sa.Connection:
-        """Return the connection once it is there.
-
-        :raises TimeoutError: when it takes longer; a later call may still get it.
-        """
-        self._thread.join(seconds)
-        if self._error is not None:
-            raise self._error
-        if self._made is None:
-            raise TimeoutError("the database did not answer")
-        return self._made
 
 
 class Line:
@@ -153,18 +107,7 @@ class Line:
         connection = self._connection
         if connection is None or connection.dialect.name == "sqlite":
             return
-        fileno = getattr(connection.connection.dbapi_connection, "fileno", None)
-        if fileno is None:
-            return
-        try:
-            with socket.socket(fileno=fileno()) as borrowed:
-                try:
-                    borrowed.shutdown(socket.SHUT_RDWR)
-                finally:
-                    # The descriptor is the driver's; it closes it.
-                    borrowed.detach()
-        except OSError:
-            pass
+        cut(connection)
 
     def _connected(self, due: float) -> sa.Connection:
         engine = self._engine()

@@ -31,7 +31,8 @@ Eraser = c.Callable[[sa.Connection, str, str | None], int]
 class Privacy:
     """The rights of the persons whom rows are about.
 
-    Other rooms that keep rows about persons add themselves to ``exporters`` and ``erasers``.
+    Other rooms that keep rows about persons add themselves to ``exporters`` and ``erasers``, and
+    to ``pruners`` where their rows end on days of their own.
     """
 
     def __init__(self, ledger: Ledger, tables: Tables, policy: Policy, retention: Retention):
@@ -41,6 +42,7 @@ class Privacy:
         self._retention = retention
         self.exporters: dict[str, Exporter] = {}
         self.erasers: dict[str, Eraser] = {}
+        self.pruners: list[c.Callable[[], int]] = []
 
     def export(self, user_id: str, *, actor: str | None = None) -> t.Iterator[str]:
         """Yield the JSON of everything that is kept about a person, in pieces.
@@ -182,8 +184,12 @@ class Privacy:
         :param older_than: Days for every domain in place of the settings'; never under 183.
         """
         done = self._retention.run(older_than=older_than, dry_run=dry_run)
-        if not dry_run and done.events:
-            counts = {"events": done.events, "records": done.records}
+        if not dry_run:
+            for prune in self.pruners:
+                prune()
+        if not dry_run and (done.events or done.checkpoints):
+            counts: dict[str, int | str | None] = {"events": done.events, "records": done.records}
+            counts |= {"checkpoints": done.checkpoints, **done.tables}
             self._ledger.note("retention", actor=actor, detail=counts)
         return done
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import dataclasses
-import json
 import time
 import typing as t
 
 import sqlalchemy as sa
 
-from ..clock import new_id
 from ..errors import ValidationFailed
 from ..tables import Tables
 from . import guards
@@ -21,6 +19,8 @@ from .policy import FLOOR_DAYS
 from .policy import Policy
 from .signing import Signer
 from .subjects import Subjects
+from .trimming import note
+from .trimming import Trimming
 
 #: How many links one transaction takes away.
 CHUNK = 2000
@@ -45,12 +45,15 @@ class Purged:
     events: int = 0
     records: int = 0
     persons: int = 0
+    checkpoints: int = 0
     domains: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    tables: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def body(self) -> dict[str, t.Any]:
         """Return the counts for a machine."""
-        counts = {"events": self.events, "records": self.records, "persons": self.persons}
-        return {**counts, "domains": dict(self.domains)}
+        names = ("events", "records", "persons", "checkpoints")
+        counts: dict[str, t.Any] = {name: getattr(self, name) for name in names}
+        return {**counts, "domains": dict(self.domains), "tables": dict(self.tables)}
 
 
 class Retention:
@@ -68,6 +71,14 @@ class Retention:
         self._events = tables.AuditEvent.__table__
         self._logs = tables.InferenceLog.__table__
         self._purges = tables.AuditPurge.__table__
+        # Their rows bear the id of the answer that they are about, and end with it.
+        self._sides: tuple[sa.Table, ...] = (
+            tables.ABExposure.__table__,
+            tables.ABShadow.__table__,
+            tables.Feedback.__table__,
+        )
+        checkpoints = tables.AuditCheckpoint.__table__
+        self._trimming = Trimming(engine, checkpoints, self._purges, signer)
         self._signer = signer
         self._policy = policy
         self._subjects = subjects
@@ -89,11 +100,25 @@ class Retention:
             return created_us < moment - days * DAY * 10**6
 
         for stretch in self._stretches(old, done):
+            self._count(stretch, done)
             if not dry_run:
                 self._take(stretch, moment)
         if not dry_run:
             done.persons = self._forget(moment - FLOOR_DAYS * DAY * 10**6)
+        # What was signed so long ago vouches for nothing that the next one does not.
+        before = moment - FLOOR_DAYS * DAY * 10**6
+        done.checkpoints = self._trimming.run(before, moment, dry_run=dry_run)
         return done
+
+    def _count(self, run: Run, done: Purged) -> None:
+        """Count what hangs on the rows of a stretch: exposures, shadows, feedback."""
+        e = self._events.c
+        ids = sa.select(e.id).where(e.chain_id == run.chain_id, e.seq.between(run.first, run.last))
+        with self._engine().connect() as connection:
+            for side in self._sides:
+                query = sa.select(sa.func.count()).select_from(side).where(side.c.id.in_(ids))
+                if found := connection.execute(query).scalar_one():
+                    done.tables[side.name] += found
 
     def _forget(self, before_us: int) -> int:
         """Destroy the keys and identities of persons about whom nothing is left."""
@@ -154,14 +179,12 @@ class Retention:
             "root": run.roots.root().hex(),
             "created_us": moment,
         }
-        body = json.dumps(said, sort_keys=True, separators=(",", ":"))
-        key_id, signature = self._signer.sign(body)
-        values = {k: said[k] for k in ("chain_id", "first_seq", "last_seq", "created_us")}
-        values |= {"id": new_id(), "body": body, "key_id": key_id, "signature": signature}
         e = self._events.c
         mine = sa.and_(e.chain_id == run.chain_id, e.seq.between(run.first, run.last))
         with self._engine().begin() as connection, guards.lifted(connection):
-            connection.execute(self._purges.insert(), values)
+            connection.execute(self._purges.insert(), note(said, self._signer))
             ids = sa.select(e.id).where(mine)
+            for side in self._sides:
+                connection.execute(side.delete().where(side.c.id.in_(ids)))
             connection.execute(self._logs.delete().where(self._logs.c.id.in_(ids)))
             connection.execute(self._events.delete().where(mine))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ..database import Database
+from ..database import HostEngine
 from ..settings import describe
 from ..settings import Settings
 from ..tables import Tables
@@ -21,7 +23,6 @@ from .keys import KEY_FILE
 from .keys import KeyProvider
 from .keys import MasterKeys
 from .ledger import Ledger
-from .line import HostEngine
 from .policy import Policy
 from .privacy import Privacy
 from .retention import Retention
@@ -49,22 +50,24 @@ def create_ledger(
     """
     keys = keys or MasterKeys(settings.master_keys, folder / KEY_FILE)
     table = tables.Subject.__table__
+    database = Database(HostEngine(db), settings.audit_timeout_seconds)
+    engine = database.engine
+    offline = settings.audit_failure == "spool"
     if settings.subject_keys_url:
-        engine = _own_engine(settings.subject_keys_url, table)
-        subjects = Subjects(engine, table, keys, separate=True)
+        own = Database(_own_engine(settings.subject_keys_url, table), database.seconds)
+        subjects = Subjects(own, table, keys, separate=True, offline=offline)
     else:
-        subjects = Subjects(HostEngine(db), table, keys)
-    engine = HostEngine(db)
+        subjects = Subjects(database, table, keys, offline=offline)
     signer = Signer(keys)
     outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
     files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
     checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
     shipping = None
-    if settings.audit_failure == "spool":
+    if offline:
         spool = Spool(folder / "spool.db", settings.spool_rows)
         shipping = Shipping(spool, engine, tables, subjects)
     return Ledger(
-        engine,
+        database,
         tables,
         subjects,
         fingerprint,

@@ -8,9 +8,12 @@ import logging
 import os
 import sys
 import syslog
+import threading
 import urllib.parse
 import urllib.request
 from pathlib import Path
+
+from ..engine.forks import restart_in_children
 
 log = logging.getLogger("flask_ailydian.audit")
 
@@ -74,6 +77,12 @@ class Outlet:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._waiting: collections.deque[str] = collections.deque(maxlen=WAITING)
+        self.start_anew()
+        restart_in_children(self)
+
+    def start_anew(self) -> None:
+        """In a forked child: nobody is at it."""
+        self._busy = threading.Lock()
 
     def send(self, line: str) -> None:
         """Hand over *line* after those that still wait."""
@@ -82,6 +91,15 @@ class Outlet:
 
     def retry(self) -> bool:
         """Hand over what waits; return whether anything still does."""
+        # One at a time: two would both hand over the first line and drop the second.
+        if not self._busy.acquire(blocking=False):
+            return True
+        try:
+            return self._handed_over()
+        finally:
+            self._busy.release()
+
+    def _handed_over(self) -> bool:
         while self._waiting:
             try:
                 self._sink(self._waiting[0])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-from pathlib import Path
 
 import click
-from flask import current_app
 from flask.cli import ScriptInfo
 from flask.cli import with_appcontext
 
 from ..deploying import deployment
-from ..deploying.server import Place
+from ..deploying.deployment import place
 from ..deploying.steps import Stopped
 from ..state import current_ailydian
 from .group import ailydian
@@ -48,7 +46,7 @@ def deploy(
     name = context.ensure_object(ScriptInfo).app_import_path
     app = wsgi or f"flask_ailydian.deploying.wsgi:load({name!r})"
     wanted = deployment.Wanted(app, bind, workers or 0, config, attempts)
-    made = deployment.Deployment(_place(), wanted)
+    made = deployment.Deployment(place(), wanted)
     outcomes, well = [], True
     try:
         for outcome in made.rehearse() if dry_run else made.run():
@@ -61,7 +59,7 @@ def deploy(
     if as_json:
         print_json({"success": well, "steps": [dataclasses.asdict(o) for o in outcomes]})
     if not well:
-        old = _place().running()
+        old = place().running()
         if not as_json:
             runs = f"Process {old.pid} runs on, as before." if old else "Nothing was started."
             click.echo(runs, err=True)
@@ -73,7 +71,7 @@ def deploy(
 def stop(as_json: bool) -> None:
     """Stop the server that was deployed here, and nobody else."""
     try:
-        said = deployment.stop(_place())
+        said = deployment.stop(place())
     except Stopped as stopped:
         raise click.ClickException(_sentence(stopped)) from stopped
     print_json({"said": said}) if as_json else click.echo(said)
@@ -83,7 +81,7 @@ def stop(as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Say what runs here; exits with 1 when nothing does, or it is not ready."""
-    found = deployment.status(_place(), current_ailydian.settings.url_prefix)
+    found = deployment.status(place(), current_ailydian.settings.url_prefix)
     if as_json:
         print_json(found)
     elif not found["running"]:
@@ -94,10 +92,6 @@ def status(as_json: bool) -> None:
         click.echo(f"It prints to {found['log']}.")
     if not found["ready"]:
         raise SystemExit(1)
-
-
-def _place() -> Place:
-    return Place(Path(current_app.instance_path) / "ailydian" / "deploy")
 
 
 def _tell(outcome: t.Any) -> None:

@@ -9,7 +9,10 @@ import click
 from ..checks import app
 from ..checks import data
 from ..checks import machine
+from ..deploying.deployment import place
+from ..deploying.deployment import status
 from ..health import Finding
+from ..state import current_ailydian
 from .group import ailydian
 from .group import json_option
 from .group import print_json
@@ -34,6 +37,18 @@ def doctor(as_json: bool) -> None:
         raise SystemExit(1)
 
 
+def _server() -> Finding:
+    """Look at the server that was deployed here, if one was."""
+    found = status(place(), current_ailydian.settings.url_prefix)
+    if not found["running"]:
+        return Finding(True, "None that was deployed here runs.")
+    return Finding(
+        found["ready"],
+        f"Process {found['pid']} on {found['bind']} is {'' if found['ready'] else 'not '}ready.",
+        f"Look at {found['log']}, then: flask ailydian deploy",
+    )
+
+
 CHECKS: dict[str, c.Callable[[], Finding]] = {
     "python": app.python,
     "settings": app.settings,
@@ -54,6 +69,7 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "clock": machine.clock,
     "connections": machine.connections,
     "gunicorn": machine.gunicorn,
+    "server": _server,
     "counts": machine.counts,
     "pages": machine.pages,
     "api keys": machine.api_keys,

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from .. import demo as demo_model
+from .. import triton_export
 from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
 from ..folders import read_source
+from ..folders import read_tokenizer
 from ..inputs import strict_json
 from ..reading import parse_numbers
 from ..reading import read_labels
@@ -27,31 +29,11 @@ from .group import Group
 from .group import json_option
 from .group import print_json
 from .group import print_table
+from .serving import serving_options
+from .serving import take_serving
 
 FILE = click.Path(exists=True, path_type=Path)
 TENSOR = "NAME:FP32:-1,3,224,224"
-
-
-SERVING = (
-    click.option("--cache-entries", type=int, help="Answers that a process keeps; 0 for none."),
-    click.option("--cache-seconds", type=float, help="How long it keeps them; by default 3600."),
-    click.option("--max-batch", type=int, help="Inputs that may run together; 1: one by one."),
-    click.option("--max-delay-ms", type=float, help="How long the first waits for others."),
-)
-
-
-def serving_options(command: t.Any) -> t.Any:
-    """Add what ``ServingOptions`` takes."""
-    for option in reversed(SERVING):
-        command = option(command)
-    return command
-
-
-def _serving(options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Take what was given of ``SERVING`` out of a command's options."""
-    names = ("cache_entries", "cache_seconds", "max_batch", "max_delay_ms")
-    found = {name: options.pop(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 @ailydian.group("models", cls=Group)
@@ -77,6 +59,7 @@ def models() -> None:
 @click.option("--accuracy", type=float, help="As measured, between 0 and 1.")
 @click.option("--activate", is_flag=True, help="Let this version answer to the name.")
 @click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
+@click.option("--knowledge", type=FILE, help="Questions and answers to search: JSON, pairs.")
 @click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
 @serving_options
 @json_option
@@ -94,11 +77,14 @@ def add(
     std: str | None,
     activate: bool,
     answers: Path | None,
+    knowledge: Path | None,
     threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
-    """Register FILE: an ONNX, TorchScript or torch.export file, or an MLflow model folder.
+    """Register FILE: an ONNX, TorchScript or torch.export file, or a folder.
+
+    A folder is MLflow's, or holds `model.onnx` and perhaps `tokenizer.json`.
 
     With --remote, register a model on another server that speaks the Open Inference Protocol
     (KServe v2); give it once for each of several servers.
@@ -107,10 +93,12 @@ def add(
         raise click.UsageError("Give a FILE, or --remote URL.")
     if not remote and (inputs or outputs or fallback):
         raise click.UsageError("--input, --output and --fallback go with --remote.")
-    serving = _serving(declared)
+    serving = take_serving(declared)
     registry = current_ailydian.registry
+    tokenizer = None
     if file is not None:
-        data = read_source(file, max_bytes=current_ailydian.settings.max_model_bytes)
+        limit = current_ailydian.settings.max_model_bytes
+        data, tokenizer = read_source(file, max_bytes=limit), read_tokenizer(file, max_bytes=limit)
     else:
         data = registry.storage.discover(
             remote,
@@ -128,7 +116,8 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
-            preprocessing=_said(answers, threshold),
+            preprocessing=_said(answers, knowledge, threshold),
+            tokenizer=tokenizer,
             **declared,
         ),
         kind="remote" if remote else None,
@@ -196,7 +185,7 @@ def activate(name: str, version: str, as_json: bool) -> None:
 @json_option
 def set_options(name: str, version: str, as_json: bool, **options: t.Any) -> None:
     """Change how VERSION of NAME is served and described."""
-    serving = _serving(options)
+    serving = take_serving(options)
     if not serving and not any(value is not None for value in options.values()):
         raise click.UsageError("Say what to set; --help lists it.")
     record = current_ailydian.registry.update(name, version, serving=serving or None, **options)
@@ -211,6 +200,38 @@ def retire(name: str, version: str, as_json: bool) -> None:
     """Take VERSION of NAME out of service; its row and file stay."""
     record = current_ailydian.registry.update(name, version, status="inactive")
     _show(record, as_json, f"{name} {version} does not answer any more.")
+
+
+@models.command("export")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--triton",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of a model repository; made where it is not there.",
+)
+@json_option
+def export(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Write the versions that answer to NAMES, by default all, as Triton loads them."""
+    registry = current_ailydian.registry
+    records = [registry.resolve(name) for name in names] or registry.servable()
+    written: list[dict[str, t.Any]] = []
+    for record in records:
+        if record.type != "onnx" and not names:
+            if not as_json:
+                click.echo(f"{record.name} {record.version} is no ONNX file: left out.")
+            continue
+        number = triton_export.number_of(record, registry.versions(record.name))
+        try:
+            file = triton_export.export(folder, record, number, registry.read(record))
+        except OSError as error:
+            raise click.ClickException(f"{folder} cannot be written ({error.strerror}).") from error
+        written.append({"name": record.name, "version": record.version, "number": number})
+        if not as_json:
+            click.echo(f"{record.name} {record.version} → {file.parent}, version {number}")
+    if as_json:
+        print_json(written)
 
 
 @models.command("verify")
@@ -240,10 +261,13 @@ def _tensor(text: str) -> TensorSpec:
         raise click.UsageError(f"{text!r} is not as {TENSOR}.") from error
 
 
-def _said(answers: Path | None, threshold: float | None) -> dict[str, t.Any] | None:
+def _said(
+    answers: Path | None, knowledge: Path | None, threshold: float | None
+) -> dict[str, t.Any] | None:
     found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
-    if answers is not None:
-        found["answers"] = strict_json.loads(_text(answers).encode())
+    for name, path in (("answers", answers), ("knowledge", knowledge)):
+        if path is not None:
+            found[name] = strict_json.loads(_text(path).encode())
     return found or None
 
 

@@ -69,6 +69,12 @@ def retain(older_than: int | None, dry_run: bool, as_json: bool) -> None:
         return
     verb = "would be" if dry_run else "were"
     click.echo(f"{done.events} events and {done.records} inference rows {verb} taken away.")
+    for name, count in sorted(done.domains.items()):
+        click.echo(f"  domain {name}: {count}")
+    for name, count in sorted(done.tables.items()):
+        click.echo(f"  {name}: {count}")
+    if done.checkpoints:
+        click.echo(f"  signed checkpoints: {done.checkpoints}")
 
 
 @privacy.command("ropa")

@@ -17,6 +17,7 @@ from ..registration import DOMAINS
 from ..routing import complexity
 from ..routing.complexity import Thresholds
 from ..routing.learning import gains
+from ..routing.learning import logs
 from ..routing.learning import measures
 from ..routing.learning import picture
 from ..routing.learning import tables
@@ -60,20 +61,33 @@ def router() -> None:
     """Train, evaluate, calibrate and replay the router."""
 
 
+class Source(click.Path):
+    """A file, or the word ``logs``."""
+
+    def convert(self, value: t.Any, param: t.Any, ctx: t.Any) -> t.Any:
+        """Return the path, or ``None`` for the logs."""
+        return None if value == "logs" else super().convert(value, param, ctx)
+
+
+SOURCE = Source(exists=True, dir_okay=False, path_type=Path)
+
+
 @router.command("train")
-@click.option("--from", "source", type=FILE, required=True, help="CSV: query, weak, strong.")
+@click.option("--from", "source", type=SOURCE, required=True, help="CSV, or `logs`.")
 @click.option("--name", default="router", show_default=True, help="What the model is called.")
 @click.option("--version", required=True, help="Of the model; never replaced later.")
 @json_option
-def train(source: Path, name: str, version: str, as_json: bool) -> None:
+def train(source: Path | None, name: str, version: str, as_json: bool) -> None:
     """Learn from outcomes which queries gain by the paid backend, and register the model.
 
+    A CSV has the columns query, weak, strong. The logs have it where AILYDIAN_ROUTER_LEARN keeps
+    queries and people gave feedback on their answers.
     Refused when, cross-validated, it ranks no better than the bare number of words.
     """
-    labelled = tables.read(source)
-    read = [gains.coded(text) for text in labelled.texts]
-    folds = gains.folds_of(len(read), None)
-    scores = gains.cross_validated(read, labelled.outcomes.gain, folds)
+    lessons = current_ailydian.router.lessons
+    labelled = tables.read(source) if source else logs.labelled(lessons.read())
+    read = [gains.read(text) for text in labelled.texts]
+    scores = gains.cross_validated(read, labelled.outcomes)
     mine = measures.apgr(scores, labelled.outcomes)
     theirs = measures.apgr(_words(labelled.texts), labelled.outcomes)
     if mine <= theirs:
@@ -82,7 +96,7 @@ def train(source: Path, name: str, version: str, as_json: bool) -> None:
             f"{theirs:.3f}: it is not worth having. About a thousand labels are needed."
         )
     record = current_ailydian.registry.register(
-        gains.train(labelled.texts, labelled.outcomes),
+        gains.export(gains.fit(read, labelled.outcomes), read),
         name,
         version,
         Declared(domain="chat", description=f"Cross-validated APGR {mine:.3f}."),
@@ -116,10 +130,9 @@ def evaluate(
         found = [scoring.of(text[:4000], profile).score for text in labelled.texts]
         rankings[profile] = np.array(found)
     else:
-        read = [gains.coded(text) for text in labelled.texts]
-        folds = gains.folds_of(len(read), labelled.groups if by_group else None)
+        read = [gains.read(text) for text in labelled.texts]
         rankings["learned, cross-validated"] = gains.cross_validated(
-            read, labelled.outcomes.gain, folds
+            read, labelled.outcomes, labelled.groups if by_group else None
         )
     figures = {name: measures.figures(s, labelled.outcomes) for name, s in rankings.items()}
     curves = {name: measures.curve(s, labelled.outcomes) for name, s in rankings.items()}

@@ -10,6 +10,9 @@ import socket
 import subprocess
 import time
 import typing as t
+from pathlib import Path
+
+from flask import current_app
 
 from .. import health
 from ..clock import now
@@ -277,6 +280,11 @@ class Deployment:
             self._place.candidate.unlink(missing_ok=True)
         if self._socket is not None:
             self._socket.close()
+
+
+def place() -> server.Place:
+    """Return where the current app is deployed to."""
+    return server.Place(Path(current_app.instance_path) / "ailydian" / "deploy")
 
 
 def stop(place: server.Place) -> str:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from pathlib import PurePosixPath
 
+from ..errors import BackendUnavailable
 from ..errors import ModelRefused
 
 # Absent on Windows, where the link count below is the guard.
@@ -57,6 +58,29 @@ def read_model_file(path: Path, *, max_bytes: int, root: Path | None = None) -> 
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ModelRefused(f"The file is larger than the {max_bytes} bytes that are accepted.")
+    return data
+
+
+def read_pinned(root: Path, relative: str, digest: str, *, max_bytes: int, of: str) -> bytes:
+    """Return the bytes of a stored file, exactly those whose digest is known.
+
+    :param of: Whose file it is, for people.
+    :raises BackendUnavailable: when the file is gone or has changed.
+    """
+    try:
+        data = read_model_file(resolve(root, relative), max_bytes=max_bytes, root=root)
+    except (ModelRefused, OSError) as error:
+        raise BackendUnavailable(f"The file of {of} cannot be read.") from error
+    return pinned(data, digest, of=of)
+
+
+def pinned(data: bytes, digest: str, *, of: str) -> bytes:
+    """Return *data* if its digest is the one that is known.
+
+    :raises BackendUnavailable: when it is another.
+    """
+    if sha256_of(data) != digest:
+        raise BackendUnavailable(f"The file of {of} is not the one that was registered.")
     return data
 
 

@@ -128,7 +128,7 @@ class Chooser:
         if time.monotonic() >= until:
             try:
                 tests = self.store.running()
-            except sa.exc.SQLAlchemyError as error:
+            except (sa.exc.SQLAlchemyError, OSError) as error:
                 # Tests are no reason not to answer.
                 log.error("the A/B tests cannot be read: %s", type(error).__name__)
                 tests = []

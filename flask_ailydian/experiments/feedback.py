@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ..audit.claims import Claim
 from ..audit.ledger import encode
 from ..clock import now
+from ..database import Database
 from ..errors import NotFound
 from ..errors import ValidationFailed
 from ..tables import Tables
@@ -21,8 +22,8 @@ ResultOf = c.Callable[[t.Any], t.Any]
 class Feedback:
     """Keeps the last word on every answer, and tells the test that the answer was part of."""
 
-    def __init__(self, db: t.Any, tables: Tables, result_of: ResultOf) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables, result_of: ResultOf) -> None:
+        self._database = database
         self._result_of = result_of
         self._logs: sa.Table = tables.InferenceLog.__table__
         self._models: sa.Table = tables.Model.__table__
@@ -52,7 +53,7 @@ class Feedback:
             said |= {"label": label, "correct": self._correct(self._answer(id), label)}
         else:
             self._answer(id)
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             self._keep(connection, id, said)
             outcome = {key: said[key] for key in ("correct", "rating") if key in said}
             mine = self._exposures.update().where(self._exposures.c.id == id)
@@ -88,7 +89,7 @@ class Feedback:
             .select_from(self._logs.outerjoin(self._models, self._models.c.id == logs.model_id))
             .where(logs.id == id, logs.status == "success")
         )
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             found = connection.execute(query).first()
         if found is None:
             raise NotFound("No answer has this id.")

@@ -14,6 +14,7 @@ from flask import current_app
 
 from ..audit.fingerprint import Fingerprint
 from ..clock import now
+from ..database import Database
 from ..errors import Conflict
 from ..errors import ValidationFailed
 from ..registry import Registry
@@ -42,7 +43,7 @@ class Experiments(Chooser):
 
     def __init__(
         self,
-        db: t.Any,
+        database: Database,
         tables: Tables,
         registry: Registry,
         fingerprint: Fingerprint,
@@ -55,7 +56,7 @@ class Experiments(Chooser):
 
         :param event: Puts a decision on record: the audit trail's ``note``.
         """
-        super().__init__(Store(db, tables), registry)
+        super().__init__(Store(database, tables), registry)
         self._fingerprint = fingerprint
         self._event = event
         self.background = Background(queue)
@@ -92,7 +93,7 @@ class Experiments(Chooser):
         }
         try:
             self.store.expose(row)
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             # The answer is on record already; a test can bear the loss of a row.
             log.error("exposure %s was not written: %s", request_id, type(error).__name__)
         self._review_later()

@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from ..clock import now
+from ..database import Database
 from ..errors import Conflict
 from ..errors import TestNotFound
 from ..tables import Tables
@@ -64,8 +65,8 @@ class Test:
 class Store:
     """Reads and writes what the tests need, on connections of its own."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self.tests: sa.Table = tables.ABTest.__table__
         self.phases: sa.Table = tables.ABPhase.__table__
         self.exposures: sa.Table = tables.ABExposure.__table__
@@ -95,9 +96,11 @@ class Store:
         :raises Conflict: when the name is taken.
         """
         try:
-            with self._db.engine.begin() as connection:
+            with self._database.begin() as connection:
                 added = connection.execute(self.tests.insert(), values)
-                self._open(connection, added.inserted_primary_key[0], 1, values, coverage)
+                self._open(
+                    connection, t.cast(t.Any, added.inserted_primary_key)[0], 1, values, coverage
+                )
         except sa.exc.IntegrityError as error:
             raise Conflict(f"An A/B test {values['test_name']!r} exists already.") from error
 
@@ -105,7 +108,7 @@ class Store:
         """End the running phase and open the next, with another split."""
         moment = now()
         values = {"traffic_split_percent": split_percent, "started_at": moment}
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             c = self.tests.c
             changed = connection.execute(
                 self.tests.update()
@@ -139,7 +142,7 @@ class Store:
     def close(self, test: Test, values: dict[str, t.Any]) -> bool:
         """Stop a test with what was concluded; ``False`` when somebody else just did."""
         moment = now()
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             c = self.tests.c
             stopped = connection.execute(
                 self.tests.update()
@@ -153,7 +156,7 @@ class Store:
 
     def conclude(self, test: Test, values: dict[str, t.Any]) -> None:
         """Store what was concluded of a test that goes on."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 self.tests.update().where(self.tests.c.id == test.id).values(**values)
             )
@@ -164,7 +167,7 @@ class Store:
         c = self.tests.c
         count, mean = c[f"model_{letter}_requests"], c[f"model_{letter}_avg_latency_ms"]
         total = sa.func.coalesce(mean, 0.0) * count + row["latency_ms"]
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self.exposures.insert(), row)
             connection.execute(
                 self.tests.update()
@@ -174,14 +177,14 @@ class Store:
 
     def pair(self, row: dict[str, t.Any]) -> None:
         """Store the second arm's answer to an input that the first arm answered."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self.shadows.insert(), row)
 
     def shadow_cost(self, since: datetime) -> float:
         """Return what shadows have cost since a moment."""
         c = self.shadows.c
         query = sa.select(sa.func.coalesce(sa.func.sum(c.cost_usd), 0)).where(c.created_at >= since)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return float(connection.execute(query).scalar_one())
 
     def exposures_of(self, test: Test) -> Rows:
@@ -206,7 +209,7 @@ class Store:
         return Pairs(*(np.array(column, float) for column in self._columns(query, 6)))
 
     def _columns(self, query: t.Any, width: int) -> list[t.Any]:
-        with self._db.engine.connect() as connection:
+        with self._database.engine().connect() as connection:
             rows = connection.execute(query).all()
         return list(zip(*rows, strict=True)) or [()] * width
 
@@ -230,7 +233,7 @@ class Store:
 
     def _read(self, condition: t.Any) -> list[Test]:
         query = self.tests.select().where(condition, self.tests.c.plan.is_not(None))
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             rows = connection.execute(query.order_by(self.tests.c.id)).all()
             if not rows:
                 return []

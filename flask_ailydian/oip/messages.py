@@ -80,7 +80,7 @@ def read_request(head: bytes, tail: t.Any, *, max_elements: int) -> InferRequest
     rest, inputs = Tail(tail), []
     for entry in data["inputs"]:
         inputs.append(tensors.read(entry, rest, max_elements=max_elements))
-        if tensors.BINARY_SIZE not in inputs[-1].parameters:
+        if tensors.BINARY_SIZE not in inputs[-1].parameters or inputs[-1].array.dtype == object:
             max_elements -= inputs[-1].array.size
     rest.end()
     _no_repeats([tensor.name for tensor in inputs])

@@ -24,6 +24,7 @@ from .datatypes import wire_type
 
 MAX_NAME = 255
 MAX_DIMENSIONS = 16
+MAX_SIZE = 2**40
 BINARY_SIZE = "binary_data_size"
 
 
@@ -65,7 +66,7 @@ def read(entry: object, tail: Tail, *, max_elements: int) -> Tensor:
 
     Binary numbers stay where they are: the array is a view on them.
 
-    :param max_elements: How many elements the JSON may hold.
+    :param max_elements: How many elements may become objects: those of the JSON, and all BYTES.
     :raises InvalidInput: for everything that does not fit together.
     """
     if not isinstance(entry, dict):
@@ -77,7 +78,7 @@ def read(entry: object, tail: Tail, *, max_elements: int) -> Tensor:
     if BINARY_SIZE in given:
         if "data" in entry:
             raise InvalidInput(f"The tensor {name!r} has data in the JSON and behind it.")
-        array = _from_binary(name, tail.take(given[BINARY_SIZE]), dtype, shape)
+        array = _from_binary(name, tail.take(given[BINARY_SIZE]), dtype, shape, max_elements)
     elif "data" in entry:
         array = _from_json(name, entry["data"], dtype, shape, max_elements)
     else:
@@ -143,12 +144,17 @@ def _shape(shape: object) -> list[int]:
         raise WrongShape(f"A shape is a list of at most {MAX_DIMENSIONS} whole numbers.")
     if any(type(side) is not int or not 0 <= side < 2**40 for side in shape):
         raise WrongShape("A shape has whole numbers from 0 on.")
+    # An empty tensor has its other sides all the same, and NumPy counts them.
+    if math.prod(side or 1 for side in shape) >= MAX_SIZE:
+        raise WrongShape("A shape has fewer elements than this.")
     return shape
 
 
-def _from_binary(name: str, data: memoryview, dtype: str, shape: list[int]) -> Array:
+def _from_binary(name: str, data: memoryview, dtype: str, shape: list[int], most: int) -> Array:
     count = math.prod(shape)
     if dtype == "string":
+        if count > most:
+            raise WrongSize(f"The tensor {name!r} has more elements than are accepted.")
         return elements.objects(elements.unpack(data, count), shape)
     kind = wire_type(dtype)
     if count * kind.itemsize != len(data):

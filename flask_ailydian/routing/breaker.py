@@ -5,8 +5,6 @@ No lock is held while the backend is called.
 
 from __future__ import annotations
 
-import typing as t
-
 import sqlalchemy as sa
 
 from ..breaker import Breaker as Breaker
@@ -14,21 +12,22 @@ from ..breaker import Circuit as Circuit
 from ..breaker import MemoryStore as MemoryStore
 from ..breaker import State as State
 from ..breaker import Store as Store
+from ..database import Database
 from ..tables import Tables
 
 
 class TableStore:
     """Circuits that all workers of a database share."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self._table: sa.Table = tables.Breaker.__table__
 
     def read(self, name: str) -> Circuit:
         """Return a circuit."""
         columns = self._table.c
         query = sa.select(columns.failures, columns.opened_at, columns.probe_until)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             row = connection.execute(query.where(columns.name == name)).first()
         return Circuit(*row) if row is not None else Circuit()
 
@@ -48,7 +47,7 @@ class TableStore:
         first = {"name": name, "failures": 1, "opened_at": now if threshold <= 1 else None}
         for _ in range(2):
             try:
-                with self._db.engine.begin() as connection:
+                with self._database.begin() as connection:
                     if connection.execute(counted).rowcount != 1:
                         connection.execute(self._table.insert(), first)
                 return
@@ -58,7 +57,7 @@ class TableStore:
 
     def close(self, name: str) -> None:
         """Forget every failure."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self._table.delete().where(self._table.c.name == name))
 
     def take_probe(self, name: str, *, opened_before: float, now: float, until: float) -> bool:
@@ -66,6 +65,6 @@ class TableStore:
         columns = self._table.c
         free = sa.or_(columns.probe_until.is_(None), columns.probe_until <= now)
         mine = sa.and_(columns.name == name, columns.opened_at <= opened_before, free)
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             taken = connection.execute(self._table.update().where(mine).values(probe_until=until))
             return bool(taken.rowcount == 1)

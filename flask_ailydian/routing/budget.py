@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..errors import BudgetExhausted
 from ..settings import Settings
 from ..tables import Tables
@@ -57,8 +58,8 @@ class Budgets:
     errs towards too little spent, until the day is over.
     """
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self._table: sa.Table = tables.Budget.__table__
 
     def reserve(self, scopes: c.Mapping[str, int], nano: int, moment: datetime) -> None:
@@ -70,7 +71,7 @@ class Budgets:
             return
         self._make(scopes, moment)
         columns = self._table.c
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             # In one order everywhere, so that two never wait for each other.
             for scope, limit in sorted(scopes.items()):
                 taken = connection.execute(
@@ -91,7 +92,7 @@ class Budgets:
         if not nano:
             return
         columns = self._table.c
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             for scope in sorted(scopes):
                 connection.execute(
                     self._table.update()
@@ -101,7 +102,7 @@ class Budgets:
 
     def committed(self, scope: str) -> int:
         """Return what is spent or reserved in a scope, in billionths."""
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
             return int(connection.execute(query).scalar() or 0)
 
@@ -134,7 +135,7 @@ class Budgets:
     def _make(self, scopes: c.Iterable[str], moment: datetime) -> None:
         """See to it that every scope has its row."""
         columns = self._table.c
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             known = set(
                 connection.execute(
                     sa.select(columns.scope).where(columns.scope.in_(list(scopes)))
@@ -143,7 +144,7 @@ class Budgets:
         for scope in sorted(set(scopes) - known):
             row = {"scope": scope, "committed_nano": 0, "created_at": moment}
             try:
-                with self._db.engine.begin() as connection:
+                with self._database.begin() as connection:
                     connection.execute(
                         self._table.delete().where(columns.created_at < moment - KEPT)
                     )

@@ -12,6 +12,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from ..clock import now
+from ..database import Database
 from ..tables import Tables
 from .budget import Budgets
 from .money import CURRENCY
@@ -30,8 +31,10 @@ NAMES = 4
 class Costs:
     """The rows of ``pytorch_query_costs``, and what they add up to."""
 
-    def __init__(self, db: t.Any, tables: Tables, prices: PriceList, paid_model: str) -> None:
-        self._db = db
+    def __init__(
+        self, database: Database, tables: Tables, prices: PriceList, paid_model: str
+    ) -> None:
+        self._database = database
         self._rows: sa.Table = tables.QueryCost.__table__
         self._paid_model = paid_model
         self.prices = prices
@@ -46,7 +49,7 @@ class Costs:
 
     def write(self, row: dict[str, t.Any]) -> None:
         """Commit a query's row, over the one that reserved its worst case."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             values = {k: v for k, v in row.items() if k not in ("id", "created_at")}
             mine = self._rows.c.id == row["id"]
             if connection.execute(self._rows.update().where(mine).values(values)).rowcount != 1:
@@ -74,7 +77,7 @@ class Costs:
             .where(columns.created_at >= since, columns.created_at < until)
             .group_by(columns.backend, columns.model, columns.domain, day)
         )
-        with self._db.engine.connect() as connection:
+        with self._database.engine().connect() as connection:
             rows = connection.execute(query).all()
         found: list[t.Any] = [(*map(_name, row[:NAMES]), *map(int, row[NAMES:])) for row in rows]
         total = _added(row[NAMES:] for row in found)
@@ -98,7 +101,7 @@ class Costs:
         if end is not None:
             until = datetime.combine(end + timedelta(days=1), datetime.min.time())
             query = query.where(columns.created_at < until)
-        with self._db.engine.connect() as connection:
+        with self._database.engine().connect() as connection:
             yield from connection.execute(query)
 
     def what_if(
@@ -171,6 +174,11 @@ class Purse:
         self.last = 0
         self.attempts = 0
         self.usage: Usage | None = None
+
+    @property
+    def committed(self) -> int:
+        """What was spent, and what is held for an attempt that goes on."""
+        return self.spent + self._held
 
     def take(self) -> None:
         """Reserve one attempt, and put on record that it is about to be made."""

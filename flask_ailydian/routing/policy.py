@@ -72,6 +72,15 @@ class Decision:
         }
 
 
+def order(decision: Decision) -> list[str]:
+    """Return who is asked, in order: a request for the local model never costs money."""
+    found: list[str] = [decision.backend]
+    other = THIRD_PARTY if decision.backend == ONNX else ONNX
+    if other in decision.allowed and not (decision.reason == "requested" and other == THIRD_PARTY):
+        found.append(other)
+    return found
+
+
 def share(unit: str, salt: str) -> float:
     """Return where *unit* falls in [0, 1), always in the same place."""
     digest = hashlib.sha256(f"{salt}\0{unit}".encode()).digest()

@@ -21,6 +21,7 @@ from ..errors import InternalError
 from ..experiments.arms import backend_of
 from ..experiments.service import Experiments
 from .backends.base import BackendFailure
+from .lessons import Lessons
 from .money import from_nano
 from .shadows import Shadows
 from .third_party import ThirdParty
@@ -38,23 +39,27 @@ class Records:
         third_party: ThirdParty,
         experiments: Experiments,
         shadows: Shadows,
+        lessons: Lessons,
     ) -> None:
         self._ledger = ledger
         self._experiments = experiments
         self._shadows = shadows
+        self._lessons = lessons
         self._third_party = third_party
 
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
         """Record an answer and return its body."""
         body = turn.body()
-        self._third_party.account(turn, "settled")
+        self._third_party.account(turn, "reserved" if turn.hedged else "settled")
         reply = Reply(200, encode(body)) if claim else None
         row = turn.log_row(None)
         self._ledger.record(row, claim, reply, kind="query")
         # On record from here on: what fails after this must not be recorded as a second answer.
         turn.finished = True
+        turn.recorded.set()
         self._expose(turn, failed=False)
         self._shadows.offer(turn)
+        self._lessons.keep(turn)
         signals.inference_done.send(app(), record=row)
         return body
 
@@ -82,6 +87,7 @@ class Records:
         final = known.status < 500 and not isinstance(known, BudgetExhausted)
         reply = Reply(known.status, encode(known.body())) if final and claim else None
         self._ledger.record(turn.log_row(word), claim, reply, kind="query")
+        turn.recorded.set()
         self._expose(turn, failed=True)
         return known
 

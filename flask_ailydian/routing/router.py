@@ -25,12 +25,15 @@ from .backends.base import BackendFailure
 from .backends.local import LocalBackend
 from .budget import Limits
 from .folding import canonical
+from .hedging import Hedging
+from .lessons import Lessons
 from .money import from_nano
 from .money import to_nano
 from .policy import Choose
 from .policy import decide
 from .policy import Decision
 from .policy import ONNX
+from .policy import order as order_of
 from .policy import Override
 from .policy import Rules
 from .policy import THIRD_PARTY
@@ -69,6 +72,7 @@ class Router:
         ledger: Ledger,
         fingerprint: Fingerprint,
         experiments: Experiments,
+        lessons: Lessons,
     ) -> None:
         self._settings = settings
         self.scoring = scoring
@@ -80,7 +84,13 @@ class Router:
         self.local = local
         self.third_party = third_party
         shadows = Shadows(experiments, local, third_party, self._limits, settings.timeout_seconds)
-        self._records = Records(ledger, third_party, experiments, shadows)
+        self._records = Records(ledger, third_party, experiments, shadows, lessons)
+        self.lessons = lessons
+        self._hedging = Hedging(
+            settings.hedge_seconds,
+            lambda turn: third_party.account(turn, "settled" if turn.backend else "failed"),
+            patience=2 * settings.timeout_seconds,
+        )
         self.choose: Choose | None = None
         self.override: Override | None = None
 
@@ -133,7 +143,7 @@ class Router:
         turn = Turn(actor)
         told = False
         try:
-            decision = self._decide(turn, read())
+            self._decide(turn, read())
             kept: list[str] = []
             with contextlib.closing(self._pieces(turn, held=False)) as pieces:
                 for piece in pieces:
@@ -143,12 +153,12 @@ class Router:
                         continue
                     if not told:
                         told = True
-                        yield _routed(turn, decision)
+                        yield "route", turn.routed()
                     yield "delta", {"text": piece}
             body = self._records.finish(turn, claim)
             if not told:
                 told = True
-                yield _routed(turn, decision)
+                yield "route", turn.routed()
             for piece in kept:
                 yield "delta", {"text": piece}
             yield "done", body
@@ -212,7 +222,7 @@ class Router:
         turn.input_hash, turn.hash_key_id = self._ledger.input_hash(
             "query", canonical(text).encode(), user_id=turn.user, domain=asked.domain
         )
-        order = _order(decision)
+        order = order_of(decision)
         for name in order:
             begun = time.perf_counter()
             try:
@@ -220,16 +230,14 @@ class Router:
                     more = THIRD_PARTY in order[order.index(name) + 1 :]
                     pieces = self._ask_local(turn, deadline, escalate=more)
                 else:
-                    until = deadline
-                    if ONNX in order[order.index(name) + 1 :]:
-                        until -= KEPT_FOR_FALLBACK * self._settings.timeout_seconds
-                    pieces = self.third_party.ask(turn, until, self._limits, held=held)
+                    hedge = ONNX in order[order.index(name) + 1 :]
+                    pieces = self._ask_paid(turn, deadline, held=held, hedge=hedge)
                 with contextlib.closing(pieces):
                     for piece in pieces:
-                        turn.flowing = name == THIRD_PARTY and not turn.cached
+                        turn.flowing = name == THIRD_PARTY and not (turn.cached or turn.hedged)
                         yield piece
                 turn.backend_ms = (time.perf_counter() - begun) * 1000
-                self._answered(turn, name)
+                self._answered(turn, ONNX if turn.hedged else name)
                 return
             except (BackendFailure, AilydianError) as failure:
                 if turn.flowing or isinstance(failure, AuditUnavailable):
@@ -244,6 +252,18 @@ class Router:
         # The local model was not sure, and nobody better could be asked.
         yield turn.local.text
         self._answered(turn, ONNX)
+
+    def _ask_paid(self, turn: Turn, deadline: float, *, held: bool, hedge: bool) -> Pieces:
+        if not hedge:
+            return self.third_party.ask(turn, deadline, self._limits, held=held)
+        until = deadline - KEPT_FOR_FALLBACK * self._settings.timeout_seconds
+        return self._hedging.ask(
+            turn,
+            lambda: self.third_party.ask(turn, until, self._limits, held=held),
+            lambda: self._ask_local(turn, deadline, escalate=True),
+            until,
+            app(),
+        )
 
     def _ask_local(self, turn: Turn, deadline: float, *, escalate: bool) -> Pieces:
         assert turn.asked is not None
@@ -277,21 +297,3 @@ class Router:
             signals.fallback_used.send(
                 app(), id=turn.id, failed=failed, used=name, why=turn.tried.get(failed)
             )
-
-
-def _routed(turn: Turn, decision: Decision) -> Event:
-    return "route", {
-        "id": turn.id,
-        "backend": decision.backend,
-        "reason": decision.reason,
-        "classification": decision.classification.to_json(),
-    }
-
-
-def _order(decision: Decision) -> list[str]:
-    """Return who is asked, in order: a request for the local model never costs money."""
-    order: list[str] = [decision.backend]
-    other = THIRD_PARTY if decision.backend == ONNX else ONNX
-    if other in decision.allowed and not (decision.reason == "requested" and other == THIRD_PARTY):
-        order.append(other)
-    return order

@@ -229,6 +229,7 @@ class ThirdParty:
                 **{f"redacted_{kind.lower()}": count for kind, count in counts.items()},
             )
             self.costs.write(turn.cost_row("reserved", reserved))
+            turn.leaving.set()
 
         sent = question.prompt + question.text
         return Purse(

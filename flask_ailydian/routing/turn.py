@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 import typing as t
 from datetime import datetime
@@ -53,6 +54,12 @@ class Turn:
     cached: bool = False
     flowing: bool = False
     finished: bool = False
+    #: The local model answered while the paid backend had not said a word.
+    hedged: bool = False
+    #: Set when a text is about to leave, its worst case held and on record.
+    leaving: threading.Event = dataclasses.field(default_factory=threading.Event)
+    #: Set when the query is on record; a call that was left behind settles after it.
+    recorded: threading.Event = dataclasses.field(default_factory=threading.Event)
     tried: dict[str, str] = dataclasses.field(default_factory=dict)
     answer: list[str] = dataclasses.field(default_factory=list)
     estimated_nano: int = 0
@@ -74,8 +81,21 @@ class Turn:
 
     @property
     def actual_nano(self) -> int:
-        """What it cost: every attempt that a provider may charge, and the local run."""
-        return (self.purse.spent if self.purse else 0) + self.local_nano
+        """What it cost: every attempt that a provider may charge, and the local run.
+
+        The worst case stands for an attempt that still goes on.
+        """
+        return (self.purse.committed if self.purse else 0) + self.local_nano
+
+    def routed(self) -> dict[str, t.Any]:
+        """Return what a stream begins with."""
+        assert self.decision is not None
+        return {
+            "id": self.id,
+            "backend": self.decision.backend,
+            "reason": self.decision.reason,
+            "classification": self.decision.classification.to_json(),
+        }
 
     def body(self) -> dict[str, t.Any]:
         """Return the answer's body."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import typing as t
 
 from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
@@ -23,6 +22,7 @@ from .breaker_redis import RedisStore
 from .budget import Budgets
 from .costs import Costs
 from .learned import Learned
+from .lessons import Lessons
 from .money import PriceList
 from .router import Router
 from .scoring import Scoring
@@ -31,7 +31,6 @@ from .third_party import ThirdParty
 
 def create_router(
     settings: Settings,
-    db: t.Any,
     tables: Tables,
     registry: Registry,
     inference: Inference,
@@ -53,13 +52,13 @@ def create_router(
         scoring = Scoring(settings, Learned(registry, inference).score)
     except (ValueError, TypeError, AttributeError) as error:
         raise RuntimeError(f"AILYDIAN_ROUTER_LEXICON or _POINTS: {error}") from error
-    store: Store = TableStore(db, tables) if settings.breaker_shared else MemoryStore()
+    store: Store = TableStore(ledger.database, tables) if settings.breaker_shared else MemoryStore()
     if redis is not None:
         store = RedisStore(redis, store)
     third_party = ThirdParty(
         settings,
-        Costs(db, tables, prices, settings.third_party_model),
-        Budgets(db, tables),
+        Costs(ledger.database, tables, prices, settings.third_party_model),
+        Budgets(ledger.database, tables),
         Breaker(store, threshold=settings.breaker_failures, seconds=settings.breaker_seconds),
         fingerprint,
         ledger.note,
@@ -71,4 +70,5 @@ def create_router(
         named=settings.local_models,
         threshold=settings.router_min_confidence,
     )
-    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments)
+    lessons = Lessons(ledger.database, tables, ledger.subjects, settings)
+    return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments, lessons)

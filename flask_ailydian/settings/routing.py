@@ -41,6 +41,13 @@ class RoutingSettings:
         low=0,
         high=1,
     )
+    router_learn: str = option(
+        "off",
+        "Queries that were left to chance: `off` keeps none, `sealed` keeps them under the "
+        "person's key for `router train --from logs`.",
+        pattern="off|sealed",
+    )
+    router_learn_days: int = option(90, "How long such a query is kept.", low=1, high=3650)
     local_models: dict[str, t.Any] = option(
         Table(), "The text model that answers a domain: `{DOMAIN: MODEL}`; else one is found."
     )
@@ -58,6 +65,13 @@ class RoutingSettings:
     third_party_silence_seconds: float = option(
         8.0, "After so long without a byte an attempt is given up.", low=0.05, high=600
     )
+    hedge_seconds: float = option(
+        0.0,
+        "After so long without a byte of the paid backend the local model is asked as well; "
+        "0: never.",
+        low=0,
+        high=600,
+    )
     redact: bool = option(
         False, "Replace identity numbers, IBANs, phones, e-mails and names before a text leaves."
     )
@@ -71,7 +85,7 @@ class RoutingSettings:
         False, "Share the breakers between workers and machines, through the database."
     )
     prices: dict[str, t.Any] = option(
-        Table(), "Dated prices by model, see the guide; default: 0.02 USD a paid query."
+        Table(), "Dated prices by model; default: 0.02 USD a paid query."
     )
     budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
     budget_user: float = option(

@@ -29,6 +29,7 @@ from .jobs import JobMixin
 from .routing import BreakerMixin
 from .routing import BudgetMixin
 from .routing import QueryCostMixin
+from .routing import RouterLessonMixin
 
 
 class ModelMixin:
@@ -191,6 +192,7 @@ class Tables:
     QueryCost: t.Any
     Budget: t.Any
     Breaker: t.Any
+    RouterLesson: t.Any
     Job: t.Any
     JobItem: t.Any
     ApiKey: t.Any
@@ -222,6 +224,7 @@ def bind_tables(db: t.Any) -> Tables:
             "QueryCost": QueryCostMixin,
             "Budget": BudgetMixin,
             "Breaker": BreakerMixin,
+            "RouterLesson": RouterLessonMixin,
             "Job": JobMixin,
             "JobItem": JobItemMixin,
             "ApiKey": ApiKeyMixin,

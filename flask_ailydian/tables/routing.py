@@ -53,6 +53,20 @@ class BudgetMixin:
     created_at: Mapped[datetime] = mapped_column(sa.DateTime, default=now, index=True)
 
 
+class RouterLessonMixin:
+    """A query that a router may learn from, sealed under the key of the person it is about.
+
+    Carries the id of the query's row in ``pytorch_query_costs``.
+    """
+
+    __tablename__ = "pytorch_router_lessons"
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    subject_ref: Mapped[str] = mapped_column(sa.String(36), index=True)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(sa.DateTime, index=True)
+
+
 class BreakerMixin:
     """What the workers know together of one backend's failures; moments are Unix seconds."""
 

@@ -19,6 +19,7 @@ from hosts import make_host
 
 from flask_ailydian.audit import canonical
 from flask_ailydian.audit import guards
+from flask_ailydian.audit.inspection import proven
 from flask_ailydian.clock import new_id
 from flask_ailydian.clock import now
 from flask_ailydian.errors import NotFound
@@ -162,11 +163,104 @@ def test_old_rows_end_by_domain_and_the_trail_still_verifies(
     report = state.audit.inspection.verify()
     assert report.ok, report.bad
     (event,) = events(host, "retention")
-    assert state.audit.detail(event) == {"events": 5, "records": 5}
+    assert state.audit.detail(event) == {"checkpoints": 0, "events": 5, "records": 5}
     assert state.privacy.retain().events == 0
     # What was taken away without a signed note is missed.
     run(host, "DELETE FROM pytorch_audit_purges")
     assert not state.audit.inspection.verify().ok
+
+
+def test_what_hangs_on_an_answer_ends_with_it(host: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = host.extensions["ailydian"]
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 200 * DAY_US * 1000)
+    old = [answer(host, "alice", "civic") for _ in range(2)]
+    monkeypatch.setattr(time, "time_ns", real)
+    young = answer(host, "alice", "civic")
+    tests, values = state.tables.ABTest.__table__, {"test_name": "t", "status": "stopped"}
+    split = {"traffic_split_percent": 50, "model_a_requests": 0, "model_b_requests": 0}
+    exposure = {
+        "phase": 1,
+        "unit": "u",
+        "arm": 0,
+        "served_arm": 0,
+        "latency_ms": 1,
+        "failed": False,
+    }
+    shadow = {"latency_a_ms": 1.0, "failed": False}
+    with host.app_context(), state.db.engine.begin() as connection:
+        connection.execute(tests.insert(), {"id": 1, **values, **split})
+        for id in (*old, young):
+            about = {"id": id, "ab_test_id": 1}
+            connection.execute(state.tables.ABExposure.__table__.insert(), {**about, **exposure})
+            connection.execute(state.tables.Feedback.__table__.insert(), {"id": id, "rating": 5})
+        about = {"id": old[0], "ab_test_id": 1}
+        connection.execute(state.tables.ABShadow.__table__.insert(), {**about, **shadow})
+    expected = {"pytorch_ab_exposures": 2, "pytorch_ab_shadows": 1, "pytorch_feedback": 2}
+    assert state.privacy.retain(dry_run=True).tables == expected
+    shown = host.test_cli_runner().invoke(args=["ailydian", "privacy", "retain", "--dry-run"])
+    assert "pytorch_ab_exposures: 2" in shown.output and "domain civic: 2" in shown.output
+    assert state.privacy.retain().tables == expected
+    with host.app_context(), state.db.engine.connect() as connection:
+        for name, left in (("ABExposure", [young]), ("ABShadow", []), ("Feedback", [young])):
+            table = getattr(state.tables, name).__table__
+            assert list(connection.execute(sa.select(table.c.id)).scalars()) == left
+    assert state.audit.inspection.verify().ok
+
+
+def test_old_checkpoints_are_trimmed_and_what_they_vouched_for_stays_vouched_for(
+    make_app: t.Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(AILYDIAN_CHECKPOINT_SECONDS=0.0, AILYDIAN_CHECKPOINT_SINKS=[])
+    state = app.extensions["ailydian"]
+    audit, real = state.audit, time.time_ns
+    with app.app_context():
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 400 * DAY_US * 1000)
+        ended = audit.note("of a chain that ended", domain="medical")
+        audit.checkpoints.make(now=True)
+        audit.close()
+        answer(app, "alice", "civic")
+        audit.close()
+        first = audit.note("kept", domain="medical")
+        audit.checkpoints.make(now=True)
+        audit.note("kept too", domain="medical")
+        audit.checkpoints.make(now=True)
+        monkeypatch.setattr(time, "time_ns", real)
+        audit.note("today")
+        audit.checkpoints.make(now=True)
+        assert state.privacy.retain(dry_run=True).checkpoints == 3
+        done = state.privacy.retain()
+        assert (done.checkpoints, done.events) == (3, 1)
+        audit.checkpoints.make(now=True)
+        report = audit.inspection.verify()
+        assert report.ok, report.bad
+        assert report.checkpoints == 2
+        # Proofs of old events go by what was signed later.
+        key = audit.inspection.signer.public_keys()[0].hex()
+        assert proven(audit.inspection.prove(ended), key)
+        assert proven(audit.inspection.prove(first), key)
+        assert state.privacy.retain().checkpoints == 0
+    # A chain that only trimmed checkpoints had named cannot be dropped unseen.
+    run(app, f"DELETE FROM pytorch_audit_events WHERE id = '{ended}'")
+    run(app, "DELETE FROM pytorch_audit_events WHERE kind = 'writer_started' AND seq = 1")
+    with app.app_context():
+        assert not audit.inspection.verify().ok
+
+
+def test_checkpoints_that_go_without_a_note_are_missed(
+    make_app: t.Callable[..., Flask],
+) -> None:
+    app = make_app(AILYDIAN_CHECKPOINT_SECONDS=0.0, AILYDIAN_CHECKPOINT_SINKS=[])
+    audit = app.extensions["ailydian"].audit
+    with app.app_context():
+        for n in range(3):
+            audit.note("noted", detail={"n": n})
+            audit.checkpoints.make(now=True)
+        assert audit.inspection.verify().ok
+    run(app, "DELETE FROM pytorch_audit_checkpoints WHERE number = 1")
+    with app.app_context():
+        (bad,) = audit.inspection.verify().bad
+    assert "missing" in bad.why
 
 
 def test_with_the_last_row_of_a_person_ends_who_they_were(

@@ -18,6 +18,8 @@ class Proxy:
         self._flow = threading.Event()
         self._flow.set()
         self._down = False
+        self._left = -1
+        self.dropped = False
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -29,8 +31,12 @@ class Proxy:
 
     def thaw(self) -> None:
         """Carry on."""
-        self._down = False
+        self._down, self._left = False, -1
         self._flow.set()
+
+    def drop_after(self, messages: int) -> None:
+        """Carry so many messages more, either way, and then :meth:`drop`."""
+        self.dropped, self._left = False, messages
 
     def drop(self) -> None:
         """Cut every connection, and each new one at once."""
@@ -64,6 +70,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flow.wait()
+                if self._left == 0:
+                    self.dropped, self._left = True, -1
+                    self.drop()
+                    break
+                self._left -= self._left > 0
                 target.sendall(data)
         for each in (source, target):
             with contextlib.suppress(OSError):

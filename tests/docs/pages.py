@@ -31,8 +31,13 @@ class Page:
     links: tuple[str, ...]
 
 
+def path(language: str, english: str) -> Path:
+    """Return where a page lies that is called *english* in English."""
+    return DOCS / language / f"{english if language == 'en' else PAIRS[english]}.md"
+
+
 def read(language: str, name: str) -> Page:
-    """Return a page, read."""
+    """Return a page, read; *name* is the one it has in that language."""
     path = DOCS / language / f"{name}.md"
     headings, blocks, prose = [], [], []
     fence, info, start, held = "", "", 0, [""]

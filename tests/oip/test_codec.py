@@ -109,6 +109,45 @@ def test_noise_is_refused_in_a_sentence(body: bytes, length: str | None) -> None
         assert error.status == 400
 
 
+@st.composite
+def nearly_right(draw: t.Any) -> tuple[dict[str, t.Any], bytes]:
+    """An entry whose parts are each possible, and the bytes behind the JSON."""
+    sides = st.sampled_from([0, 1, 2, 3, -1, 2**31, 2**39, 2**40, 2.0, True, None])
+    entry: dict[str, t.Any] = {"name": "x", "shape": draw(st.lists(sides, max_size=5))}
+    entry["datatype"] = draw(st.sampled_from([*DTYPES, "BF16", None]))
+    tail = draw(st.binary(max_size=40))
+    if draw(st.booleans()):
+        entry["parameters"] = {
+            "binary_data_size": draw(st.sampled_from([len(tail), 0, -1, 2**60, None, 1.0]))
+        }
+    if draw(st.booleans()):
+        numbers = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text())
+        entry["data"] = draw(st.recursive(st.lists(numbers, max_size=4), st.lists, max_leaves=6))
+    return entry, tail
+
+
+@given(nearly_right())
+@example(({"name": "x", "shape": [0, 2**39, 2**39], "datatype": "FP32", "data": []}, b""))
+@settings(max_examples=500, deadline=None)
+def test_what_is_nearly_right_is_read_or_refused(case: tuple[dict[str, t.Any], bytes]) -> None:
+    entry, tail = case
+    try:
+        body = json.dumps({"inputs": [entry]}).encode()
+        found = messages.read_request(body, tail, max_elements=MOST).inputs[0].array
+    except AilydianError as error:
+        assert error.status == 400
+    else:
+        assert list(found.shape) == entry["shape"]
+
+
+def test_bytes_are_as_few_as_json_may_hold() -> None:
+    entry = {"name": "x", "shape": [8], "datatype": "BYTES", "parameters": {"binary_data_size": 32}}
+    body = json.dumps({"inputs": [entry]}).encode()
+    assert messages.read_request(body, bytes(32), max_elements=8).inputs[0].array.shape == (8,)
+    with pytest.raises(WrongSize):
+        messages.read_request(body, bytes(32), max_elements=7)
+
+
 WELL: dict[str, t.Any] = {"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}
 
 

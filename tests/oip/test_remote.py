@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import io
 import json
 import socket
 import threading
 import time
+import tracemalloc
 import typing as t
 
 import numpy as np
@@ -22,6 +24,8 @@ from PIL import Image
 from flask_ailydian import current_ailydian
 from flask_ailydian.engine.remote.address import Endpoint
 from flask_ailydian.engine.remote.address import parse
+from flask_ailydian.engine.remote.options import RemoteOptions
+from flask_ailydian.engine.remote.remote_engine import RemoteEngine
 from flask_ailydian.errors import BackendUnavailable
 from flask_ailydian.errors import ClientGone
 from flask_ailydian.errors import ModelFailed
@@ -107,19 +111,27 @@ def test_the_host_s_chain_of_two_is_one_more_server(host: Flask, make_server: t.
 
 
 def test_a_batch_is_one_call(host: Flask, make_server: t.Any) -> None:
+    asked: list[str] = []
     server = make_server()
-    with serving(server) as port:
-        add(
-            host,
-            port,
-            declared=dataclasses.replace(RECIPE, serving={"max_batch": 4, "max_delay_ms": 200}),
-        )
-        asked = len(rows(server))
-        with host.app_context():
-            items = [lambda i=i: given(i) for i in range(4)]
-            found = list(current_ailydian.inference.answer_all(items))
-        assert [len(body["probabilities"]) for body in found] == [3] * 4
-        assert len(rows(host)) == 4 and len(rows(server)) - asked == 4
+
+    def counted(environ: t.Any, start: t.Any) -> t.Any:
+        asked.append(environ["PATH_INFO"].rpartition("/")[2])
+        return server(environ, start)
+
+    with serving(counted) as port:
+        options = {"max_batch": 4, "max_delay_ms": 500}
+        add(host, port, declared=dataclasses.replace(RECIPE, serving=options))
+        asked.clear()
+        with host.app_context(), concurrent.futures.ThreadPoolExecutor(4) as pool:
+
+            def ask(seed: int) -> dict[str, t.Any]:
+                with host.app_context():
+                    return current_ailydian.predict("shapes", image=picture(seed))
+
+            found = list(pool.map(ask, range(4)))
+            alone = [current_ailydian.predict("shapes", image=picture(seed)) for seed in range(4)]
+        assert [chances(body) for body in found] == [pytest.approx(chances(b)) for b in alone]
+        assert len(rows(host)) == 8 and asked.count("infer") <= 6
 
 
 def given(seed: int) -> Given:
@@ -416,5 +428,41 @@ def test_impatient_callers_do_not_have_an_endpoint_left_alone(host: Flask) -> No
                     current_ailydian.predict("m", inputs={"x": [[1, 2]]}, timeout=0.05)
             impostor.infer = says("200 OK", outputs())
             current_ailydian.predict("m", inputs={"x": [[1, 2]]})
+    finally:
+        impostor.close()
+
+
+def test_a_call_makes_no_copy_of_its_tensors(host: Flask) -> None:
+    data = np.zeros((2**20, 2), np.float32)
+    body = json.dumps(
+        {
+            "outputs": [
+                {
+                    "name": "y",
+                    "datatype": "FP32",
+                    "shape": [2**20, 2],
+                    "parameters": {"binary_data_size": data.nbytes},
+                }
+            ]
+        }
+    ).encode()
+    impostor = Impostor(
+        says("200 OK", body + bytes(data.nbytes), f"Inference-Header-Content-Length: {len(body)}")
+    )
+    try:
+        with host.app_context():
+            found = current_ailydian.registry.storage.discover(
+                [f"oip://127.0.0.1:{impostor.port}/m"]
+            )
+        engine = RemoteEngine(dataclasses.replace(found, binary=True).to_bytes(), RemoteOptions())
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        outputs = engine.run({"x": data}, deadline=time.monotonic() + 30)
+        most = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+        engine.close()
+        assert outputs["y"].nbytes == data.nbytes
+        # What the impostor itself reads and holds of the request is one; the answer is another.
+        assert most < 2 * data.nbytes + 2**20
     finally:
         impostor.close()

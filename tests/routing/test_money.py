@@ -92,7 +92,7 @@ def test_sixteen_threads_never_overspend(kind: str, tmp_path: Path) -> None:
     with database(kind, tmp_path) as url:
         app = make_host(tmp_path, database=url)
         state = app.extensions["ailydian"]
-        budgets = Budgets(state.db, state.tables)
+        budgets = Budgets(state.audit.database, state.tables)
         scopes = Limits(limit, Decimal(10), {"chat": Decimal(5)}).scopes(NOW, "u", "chat")
         assert len(scopes) == 3
         spent: list[int] = []
@@ -131,7 +131,7 @@ def test_what_was_not_spent_is_given_back(make_app: t.Any) -> None:
     state = app.extensions["ailydian"]
     price = PriceList({"m": TOKENS}).at("m", date(2026, 7, 1))
     with app.app_context():
-        budgets = Budgets(state.db, state.tables)
+        budgets = Budgets(state.audit.database, state.tables)
         scopes = {"day:x": to_nano(Decimal("0.02"))}
         purse = Purse(price, Decimal("0.015"), budgets, scopes, NOW, lambda nano: None)
         purse.take()

@@ -21,7 +21,11 @@ from flask_ailydian.routing.cache import AnswerCache
 def breaker(request: pytest.FixtureRequest, make_app: t.Any) -> t.Iterator[Breaker]:
     app = make_app()
     state = app.extensions["ailydian"]
-    store = MemoryStore() if request.param == "memory" else TableStore(state.db, state.tables)
+    store = (
+        MemoryStore()
+        if request.param == "memory"
+        else TableStore(state.audit.database, state.tables)
+    )
     with app.app_context():
         yield Breaker(store, threshold=3, seconds=10)
 
@@ -56,7 +60,7 @@ def test_of_many_that_come_at_once_one_tries(make_app: t.Any) -> None:
     app = make_app()
     state = app.extensions["ailydian"]
     with app.app_context():
-        shared = Breaker(TableStore(state.db, state.tables), threshold=1, seconds=1)
+        shared = Breaker(TableStore(state.audit.database, state.tables), threshold=1, seconds=1)
         shared.failed("b", 100)
     allowed: list[bool] = []
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import typing as t
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hosts import make_host
 from hosts import NamedBase
 
 from flask_ailydian.tables import steps
+from flask_ailydian.tables.steps import unlink
 
 OURS = "pytorch_"
 
@@ -102,3 +104,41 @@ def test_a_test_of_the_first_schema_survives_what_came_later(host: Flask) -> Non
         for stop in (steps.LATEST, 1):
             steps.run(operations, 1 if stop > 1 else steps.LATEST, stop)
             assert list(connection.execute(asked)) == [(3, "old", 7, 6, 1.5)]
+
+
+@pytest.mark.parametrize(
+    "key", [sa.Integer, sa.String(36), sa.Uuid], ids=["number", "text", "uuid"]
+)
+def test_deleting_a_user_empties_the_reference_and_nothing_else(
+    url: str, tmp_path: Path, key: t.Any
+) -> None:
+    app = make_host(tmp_path, database=url)
+    users = sa.Table("person", sa.MetaData(), sa.Column("id", key, primary_key=True))
+    ids: list[t.Any] = [7, 8]
+    if key is sa.Uuid:
+        ids = [uuid.uuid4(), uuid.uuid4()]
+    elif key is not sa.Integer:
+        ids = ["seven", "eight"]
+    logs = app.extensions["ailydian"].tables.InferenceLog.__table__
+    with app.app_context(), app.extensions["sqlalchemy"].engine.begin() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        users.create(connection)
+        unlink.upgrade(operations, "person.id")
+        connection.execute(users.insert(), [{"id": id} for id in ids])
+        # As the database writes a key as text: SQLite keeps a UUID without its hyphens.
+        text = sa.cast(users.c.id, sa.String) if connection.dialect.name != "sqlite" else users.c.id
+        said = [
+            str(row[0]) for row in connection.execute(sa.select(sa.type_coerce(text, sa.String)))
+        ]
+        for name in said:
+            connection.execute(logs.insert(), {"id": name, "user_id": name, "status": "success"})
+        connection.execute(users.delete().where(users.c.id == ids[0]))
+        kept = {row.id: row.user_id for row in connection.execute(logs.select())}
+        # The row of the one is nobody's now; that of the other is as it was.
+        assert list(kept.values()).count(None) == 1
+        assert all(user in (None, id) for id, user in kept.items())
+        unlink.downgrade(operations, "person.id")
+        connection.execute(users.delete())
+        after = connection.execute(sa.select(logs.c.user_id)).scalars().all()
+        assert sorted(map(str, after)) == sorted(map(str, kept.values()))
+    dispose(app)

@@ -13,7 +13,7 @@ import fuzzed_host
 import pytest
 from servers import serve
 
-#: One worker: `ast.parse` on several threads fails now and then in Python 3.11, and the tool uses it.
+#: With one worker: on several threads `ast.parse`, which the tool uses, fails in Python 3.11.
 SECONDS = int(os.environ.get("AILYDIAN_FUZZ_SECONDS", "60"))
 
 #: 503 is an answer here: nobody is paid, there is no broker, and a queue may be full. Left out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import concurrent.futures
 import math
 import time
 import typing as t
@@ -20,9 +21,9 @@ from ..protocol import check
 from .address import RemoteModel
 from .balance import Backend
 from .balance import Balancer
+from .incoming import Answer
+from .incoming import TooMuch
 from .options import RemoteOptions
-from .wire import Answer
-from .wire import TooMuch
 from .wire import Unreachable
 
 #: Statuses that say that a server is not well, or does not know the model now.
@@ -142,18 +143,19 @@ class RemoteEngine:
     def down(self, *, seconds: float) -> dict[str, str]:
         """Return what is wrong by endpoint, for those where the model is not ready.
 
-        :param seconds: For each; they are asked one after the other.
+        :param seconds: For each; they are asked at once.
         """
-        found = {}
-        for backend in self.balancer.backends:
-            try:
-                answer = self._ask(backend, f"{self.model.path}/ready", seconds)
-            except (Unreachable, Timeout, TooMuch):
-                found[backend.name] = "cannot be reached"
-                continue
-            if answer.status != 200:
-                found[backend.name] = f"answers {answer.status}"
-        return found
+        backends = self.balancer.backends
+        with concurrent.futures.ThreadPoolExecutor(len(backends), "ailydian-ready") as pool:
+            said = list(pool.map(lambda backend: self._wrong(backend, seconds), backends))
+        return {b.name: what for b, what in zip(backends, said, strict=True) if what is not None}
+
+    def _wrong(self, backend: Backend, seconds: float) -> str | None:
+        try:
+            answer = self._ask(backend, f"{self.model.path}/ready", seconds)
+        except (Unreachable, Timeout, TooMuch):
+            return "cannot be reached"
+        return None if answer.status == 200 else f"answers {answer.status}"
 
     def _ask(self, backend: Backend, path: str, seconds: float) -> Answer:
         return backend.wire.ask(

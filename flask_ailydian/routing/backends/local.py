@@ -9,6 +9,7 @@ import numpy as np
 
 from ...inference import Inference
 from ...prediction import Given
+from ...prediction import is_floats
 from ...records import ModelRecord
 from ...registry import Registry
 from .base import BackendFailure
@@ -113,7 +114,12 @@ class LocalBackend:
 
     def _vector(self, record: ModelRecord, text: str, deadline: float) -> Floats:
         _, outputs = self._inference.run(record, Given(record.name, text=text), deadline)
-        found = np.asarray(next(iter(outputs.values())), np.float64).reshape(-1)
+        found = np.asarray(next(x for x in outputs.values() if is_floats(x)), np.float64)
+        if found.ndim == 3:
+            # A vector for each token: their mean stands for the text, or the first one.
+            first = (record.preprocessing or {}).get("pooling") == "first"
+            found = found[:, 0] if first else found.mean(axis=1)
+        found = found.reshape(-1)
         length = float(np.linalg.norm(found))
         if not np.isfinite(length):
             raise BackendFailure("broken_vector")

@@ -1,59 +1,48 @@
-"""A light model of what the paid backend gains: n-grams of characters, ridge regression."""
+"""What the paid backend gains on a text: n-grams of characters and what the text looks like.
+
+A linear model of the n-grams says how often either backend is right on such texts, a projection
+of them what they are about, and a forest of random trees puts these together with the looks.
+Needs scikit-learn, which is imported late; what comes out is an ONNX graph that does not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import typing as t
 
 import numpy as np
 
-from . import measures
+from ...errors import ValidationFailed
+from .. import surface
 from . import textgraph
+from . import trees
 from .measures import Floats
 from .measures import Outcomes
 
 BASE = 40
-FOLDS = 5
-#: Longer texts are read so far.
-MOST_CHARS = 2000
+FOLDS, INNER_FOLDS = 5, 4
+MOST_CHARS = surface.MOST_CHARS
 MOST_GRAMS = 12_000
 #: Found by cross-validation on one public table; held fixed elsewhere.
-RIDGE = 15.0
-TURNS = 40
+RIDGE, TOPICS = 8.0, 64
+FOREST = {"n_estimators": 200, "min_samples_leaf": 15, "max_features": 0.4}
+TURNS = 25
 QUANTILES = 200
+MISSING = 'Training needs a package: pip install "flask-ailydian[learn]"'
 
 
 @dataclasses.dataclass(frozen=True)
-class Sparse:
-    """Rows of numbers of which most are nothing."""
+class Read:
+    """A text as its n-grams, each once with how often it stands there, and its looks."""
 
-    starts: t.Any
-    columns: t.Any
-    values: Floats
-    width: int
-
-    def times(self, vector: Floats) -> Floats:
-        """Return the product with a column vector."""
-        total = np.concatenate([[0.0], np.cumsum(self.values * vector[self.columns])])
-        product: Floats = total[self.starts[1:]] - total[self.starts[:-1]]
-        return product
-
-    def across(self, vector: Floats) -> Floats:
-        """Return the product of the transposed rows with a vector."""
-        repeated = np.repeat(vector, np.diff(self.starts))
-        summed = np.bincount(self.columns, self.values * repeated, minlength=self.width)
-        return t.cast(Floats, summed)
-
-    def take(self, rows: t.Any) -> Sparse:
-        """Return some of the rows."""
-        sizes = np.diff(self.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        places = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], sizes)
-        return Sparse(starts, self.columns[places], self.values[places], self.width)
+    grams: t.Any
+    counts: t.Any
+    looks: t.Any
 
 
-def coded(text: str) -> tuple[t.Any, t.Any]:
-    """Return the n-grams of *text* as numbers, each once, and how often it stands there."""
+def read(text: str) -> Read:
+    """Return what is looked at of a text."""
     known = textgraph.codes()
     numbers = [textgraph.START, *(known.get(c, 0) for c in text[:MOST_CHARS]), textgraph.END]
     row = np.array(numbers, dtype=np.int64)
@@ -64,7 +53,8 @@ def coded(text: str) -> tuple[t.Any, t.Any]:
             powers = BASE ** np.arange(length - 1, -1, -1, dtype=np.int64)
             # The length comes first, so that grams sort by it.
             found.append(windows @ powers + length * BASE**6)
-    return np.unique(np.concatenate(found), return_counts=True)
+    grams, counts = np.unique(np.concatenate(found), return_counts=True)
+    return Read(grams, counts, surface.features(text))
 
 
 def gram_of(number: int) -> textgraph.Gram:
@@ -81,90 +71,163 @@ class Reader:
     rarity: Floats
 
     @classmethod
-    def of(cls, texts: t.Sequence[t.Any]) -> Reader:
+    def of(cls, texts: t.Sequence[Read]) -> Reader:
         """Choose the n-grams that stand in most texts, but not in one alone."""
-        present, counts = np.unique(np.concatenate([x for x, _ in texts]), return_counts=True)
+        present, counts = np.unique(np.concatenate([x.grams for x in texts]), return_counts=True)
         often = np.argsort(-counts, kind="stable")[:MOST_GRAMS]
         often = np.sort(often[counts[often] >= min(3, len(texts) // 50 + 1)])
         rarity = np.log((1 + len(texts)) / (1 + counts[often])) + 1
         return cls(present[often], rarity)
 
-    def rows(self, texts: t.Sequence[t.Any]) -> Sparse:
-        """Return the features of texts that :func:`coded` read."""
+    def rows(self, texts: t.Sequence[Read]) -> t.Any:
+        """Return the weights of the n-grams of texts, as a sparse matrix."""
         starts, columns, values = [0], [], []
-        for numbers, counts in texts:
-            place = np.searchsorted(self.grams, numbers)
+        for text in texts:
+            place = np.searchsorted(self.grams, text.grams)
             place = np.minimum(place, len(self.grams) - 1)
-            hit = self.grams[place] == numbers
-            weight = np.log1p(counts[hit]) * self.rarity[place[hit]]
+            hit = self.grams[place] == text.grams
+            weight = np.log1p(text.counts[hit]) * self.rarity[place[hit]]
             columns.append(place[hit])
             values.append(weight / max(float(np.linalg.norm(weight)), 1e-6))
             starts.append(starts[-1] + int(hit.sum()))
-        width = len(self.grams)
-        return Sparse(np.array(starts), np.concatenate(columns), np.concatenate(values), width)
+        shape = (len(texts), len(self.grams))
+        parts = (np.concatenate(values).astype(np.float32), np.concatenate(columns), starts)
+        return _package("scipy.sparse").csr_matrix(parts, shape=shape)
 
 
-def fit(rows: Sparse, gain: Floats, ridge: float = RIDGE) -> tuple[Floats, float]:
-    """Return weights and an offset, by conjugate gradients on the normal equations."""
-    middle = float(gain.mean())
-    wanted = rows.across(gain - middle)
-    weights = np.zeros(rows.width)
-    rest, way = wanted.copy(), wanted.copy()
-    size = float(rest @ rest)
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Everything that a text's gain is worked out from."""
+
+    reader: Reader
+    projection: Floats
+    offset: Floats
+    forest: t.Any
+
+    def gains(self, texts: t.Sequence[Read]) -> Floats:
+        """Return the expected gain of each text."""
+        found = self.forest.predict(self.features(texts))
+        return t.cast(Floats, found[:, 0])
+
+    def features(self, texts: t.Sequence[Read]) -> t.Any:
+        """Return what the forest looks at."""
+        projected = self.reader.rows(texts) @ self.projection + self.offset
+        looks = np.stack([text.looks for text in texts])
+        return np.hstack([projected, looks]).astype(np.float32)
+
+
+def fit(
+    texts: t.Sequence[Read], outcomes: Outcomes, groups: t.Sequence[str] | None = None
+) -> Model:
+    """Return a model of texts and what both backends were worth on them.
+
+    :param groups: Texts of one group say nothing new about each other.
+    """
+    reader = Reader.of(texts)
+    rows = reader.rows(texts)
+    weak, strong = outcomes.weak, outcomes.strong
+    wanted = np.stack([outcomes.gain, weak, strong], axis=1)
+    # What a linear model says of its own texts is too good: the forest must see it as it will be.
+    unseen = np.zeros_like(wanted)
+    inner = folds_of(len(texts), groups, seed=1, folds=INNER_FOLDS)
+    for fold in np.unique(inner):
+        outside = np.flatnonzero(inner != fold)
+        weights, middle = _ridge(rows[outside], wanted[outside])
+        unseen[inner == fold] = rows[np.flatnonzero(inner == fold)] @ weights + middle
+    weights, middle = _ridge(rows, wanted)
+    topics = _topics(rows)
+    projection = np.hstack([weights, topics])
+    offset = np.concatenate([middle, np.zeros(topics.shape[1])])
+    looks = np.stack([text.looks for text in texts])
+    forest = _package("sklearn.ensemble").ExtraTreesRegressor(random_state=0, n_jobs=-1, **FOREST)
+    features = np.hstack([unseen, rows @ topics, looks]).astype(np.float32)
+    forest.fit(features, np.hstack([wanted, (weak * strong)[:, None]]))
+    return Model(reader, projection, offset, forest)
+
+
+def _ridge(rows: t.Any, wanted: Floats) -> tuple[Floats, Floats]:
+    """Return weights and offsets, by conjugate gradients on the normal equations."""
+    middle, turned = wanted.mean(axis=0), rows.T.tocsr()
+    rest = turned @ (wanted - middle)
+    weights, way = np.zeros_like(rest), rest.copy()
+    size = (rest**2).sum(axis=0)
     for _ in range(TURNS):
-        if size < 1e-12:
-            break
-        image = rows.across(rows.times(way)) + ridge * way
-        step = size / float(way @ image)
+        image = turned @ (rows @ way) + RIDGE * way
+        step = size / np.maximum((way * image).sum(axis=0), 1e-30)
         weights += step * way
         rest -= step * image
-        size, before = float(rest @ rest), size
-        way = rest + size / before * way
+        size, before = (rest**2).sum(axis=0), size
+        way = rest + size / np.maximum(before, 1e-30) * way
     return weights, middle
 
 
-def cross_validated(texts: t.Sequence[t.Any], gain: Floats, folds: t.Any) -> Floats:
-    """Return a score for each text from a model that has not seen its fold, as ranks."""
+def _topics(rows: t.Any) -> Floats:
+    """Return the directions in which the texts differ most."""
+    count = min(TOPICS, min(rows.shape) // 4)
+    linear = _package("sklearn.utils.extmath")
+    _, _, found = linear.randomized_svd(rows, count, n_iter=2, random_state=0)
+    return t.cast(Floats, found.T)
+
+
+def cross_validated(
+    texts: t.Sequence[Read], outcomes: Outcomes, groups: t.Sequence[str] | None = None
+) -> Floats:
+    """Return the gain that a model expects of each text which has not seen its fold.
+
+    :param groups: Folds of whole groups: a model has seen none of a text's own.
+    """
+    folds = folds_of(len(texts), groups)
     scores = np.zeros(len(texts))
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        reader = Reader.of([texts[int(i)] for i in outside])
-        weights, _ = fit(reader.rows([texts[int(i)] for i in outside]), gain[outside])
-        # Ranks within a fold: the folds' own scales do not mix.
-        scores[inside] = measures.ranks(reader.rows([texts[int(i)] for i in inside]).times(weights))
+        own = None if groups is None else [groups[int(i)] for i in outside]
+        model = fit([texts[int(i)] for i in outside], outcomes.take(outside), own)
+        # Gains are on one scale, whichever fold they come from.
+        scores[inside] = model.gains([texts[int(i)] for i in inside])
     return scores
 
 
-def folds_of(count: int, groups: t.Sequence[str] | None, seed: int = 0) -> t.Any:
+def folds_of(
+    count: int, groups: t.Sequence[str] | None, seed: int = 0, folds: int = FOLDS
+) -> t.Any:
     """Return a fold for each text; texts of one group stay together."""
     chance = np.random.default_rng(seed)
     if groups is None:
-        return chance.permutation(count) % FOLDS
+        return chance.permutation(count) % folds
     names = sorted(set(groups))
-    place = dict(zip(names, chance.permutation(len(names)) % FOLDS, strict=True))
+    place = dict(zip(names, chance.permutation(len(names)) % folds, strict=True))
     return np.array([place[name] for name in groups])
 
 
-def train(texts: t.Sequence[str], outcomes: Outcomes) -> bytes:
-    """Return an ONNX model: a text in, the rank of its expected gain out, from 0 to 1."""
-    read = [coded(text) for text in texts]
-    reader = Reader.of(read)
-    rows = reader.rows(read)
-    weights, _ = fit(rows, outcomes.gain)
-    steps = np.quantile(rows.times(weights), np.linspace(0, 1, QUANTILES + 2)[1:-1])
-    return _graph(reader, weights, steps)
+def export(model: Model, texts: t.Sequence[Read]) -> bytes:
+    """Return an ONNX model: a text and its looks in, the rank of its gain out, from 0 to 1.
 
-
-def _graph(reader: Reader, weights: Floats, steps: Floats) -> bytes:
-    vocabulary = [gram_of(int(number)) for number in reader.grams]
-    nodes, constants = textgraph.front(vocabulary, reader.rarity.astype(np.float32))
+    :param texts: Among whose expected gains it is ranked.
+    """
+    steps = np.quantile(model.gains(texts), np.linspace(0, 1, QUANTILES + 2)[1:-1])
+    vocabulary = [gram_of(int(number)) for number in model.reader.grams]
+    nodes, constants = textgraph.front(vocabulary, model.reader.rarity.astype(np.float32))
     make = textgraph.node
     nodes += [
-        make("MatMul", ["features", "weights"], ["gain"]),
+        make("MatMul", ["features", "projection"], ["projected"]),
+        make("Add", ["projected", "offset"], ["placed"]),
+        make("Concat", ["placed", "looks"], ["seen"], axis=1),
+        trees.node(model.forest, "seen", "gain"),
         make("Greater", ["gain", "steps"], ["above"]),
         make("Cast", ["above"], ["ones"], to=1),
         make("ReduceMean", ["ones"], ["rank"], axes=[1], keepdims=1),
     ]
-    constants["weights"] = weights.astype(np.float32)[:, None]
+    constants["projection"] = model.projection.astype(np.float32)
+    constants["offset"] = model.offset.astype(np.float32)[None, :]
     constants["steps"] = steps.astype(np.float32)[None, :]
-    return textgraph.model(nodes, constants, ("rank", ["batch", 1]), {"task": "query-routing"})
+    metadata = {"task": "query-routing", "surface": str(surface.VERSION)}
+    return textgraph.model(
+        nodes, constants, ("rank", ["batch", 1]), metadata, {"looks": ["batch", surface.WIDTH]}
+    )
+
+
+def _package(name: str) -> t.Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValidationFailed(MISSING) from error

@@ -120,8 +120,12 @@ def model(
     constants: dict[str, t.Any],
     output: tuple[str, list[t.Any]],
     metadata: dict[str, t.Any],
+    numbers: dict[str, list[t.Any]] | None = None,
 ) -> bytes:
-    """Return a whole model that takes ``text``, with what the registry should know of it."""
+    """Return a whole model that takes ``text``, with what the registry should know of it.
+
+    :param numbers: What else it takes, as shapes of floats by name.
+    """
     helper = importlib.import_module("onnx.helper")
     numpy_helper = importlib.import_module("onnx.numpy_helper")
     kinds = importlib.import_module("onnx").TensorProto
@@ -129,7 +133,10 @@ def model(
     graph = helper.make_graph(
         nodes,
         "text",
-        [helper.make_tensor_value_info("text", kinds.STRING, ["batch"])],
+        [
+            helper.make_tensor_value_info("text", kinds.STRING, ["batch"]),
+            *(helper.make_tensor_value_info(n, kinds.FLOAT, s) for n, s in (numbers or {}).items()),
+        ],
         [helper.make_tensor_value_info(output[0], kinds.FLOAT, output[1])],
         tensors,
     )

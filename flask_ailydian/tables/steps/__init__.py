@@ -14,8 +14,9 @@ from . import step_0004
 from . import step_0005
 from . import step_0006
 from . import step_0007
+from . import step_0008
 
-STEPS = (step_0001, step_0002, step_0003, step_0004, step_0005, step_0006, step_0007)
+STEPS = (step_0001, step_0002, step_0003, step_0004, step_0005, step_0006, step_0007, step_0008)
 LATEST = len(STEPS)
 
 

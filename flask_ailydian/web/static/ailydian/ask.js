@@ -196,7 +196,12 @@ export class AilydianAsk extends Part {
     turn.said.textContent = turn.text;
     turn.said.classList.toggle("flowing", turn.flowing === true);
     const parts = [
-      h("p", { class: "question", part: "question" }, h("span", { class: "unseen" }, `${words.you}: `), turn.query),
+      h(
+        "p",
+        { class: "question", part: "question" },
+        h("span", { class: "unseen" }, `${words.you}: `),
+        turn.query,
+      ),
     ];
     const told = turn.answer ?? turn.route;
     if (told) parts.push(this._who(told));
@@ -223,7 +228,11 @@ export class AilydianAsk extends Part {
     return h(
       "p",
       { class: "who small", part: "backend" },
-      h("span", { class: `badge ${look}`, "data-backend": backend }, words.backends[backend] ?? backend),
+      h(
+        "span",
+        { class: `badge ${look}`, "data-backend": backend },
+        words.backends[backend] ?? backend,
+      ),
       h("span", { class: "muted" }, words.reasons[reason] ?? reason),
     );
   }
@@ -231,13 +240,17 @@ export class AilydianAsk extends Part {
   _foot(turn) {
     const words = this.words;
     const { cost, performance, cached } = turn.answer;
-    const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", { class: "figures" }, value));
+    const fact = (name, value) =>
+      h("div", {}, h("dt", {}, name), h("dd", { class: "figures" }, value));
     const facts = h(
       "dl",
       { class: "facts", part: "facts" },
       fact(words.cost, this.money(cost.actual, cost.currency)),
       fact(words.saved, this.money(cost.saved, cost.currency)),
-      fact(words.time, words.took(this.number(performance.total_ms, 1)) + (cached ? `, ${words.cached}` : "")),
+      fact(
+        words.time,
+        words.took(this.number(performance.total_ms, 1)) + (cached ? `, ${words.cached}` : ""),
+      ),
     );
     return h("div", { class: "foot" }, facts, this._thumbs(turn));
   }
@@ -263,7 +276,12 @@ export class AilydianAsk extends Part {
     return h(
       "div",
       { class: "rating", role: "group", "aria-label": words.rate },
-      h("div", { class: "thumbs" }, button("good", words.good, "up"), button("bad", words.bad, "down")),
+      h(
+        "div",
+        { class: "thumbs" },
+        button("good", words.good, "up"),
+        button("bad", words.bad, "down"),
+      ),
       note,
     );
   }

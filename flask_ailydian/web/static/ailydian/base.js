@@ -15,7 +15,9 @@ export function h(tag, given = {}, ...children) {
     else if (key.startsWith(".")) node[key.slice(1)] = value;
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
+  node.append(
+    ...children.filter((child) => child !== undefined && child !== null && child !== false),
+  );
   return node;
 }
 
@@ -32,7 +34,8 @@ export function svg(tag, given = {}, ...children) {
 const PATHS = {
   upload: "M12 16V4m0 0L7 9m5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3",
   file: "M14 3H7a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h10a1 1 0 0 0 1-1V7zm0 0v4h4",
-  alert: "M12 8v5m0 3.5v.01M10.3 4.3 2.9 17a2 2 0 0 0 1.7 3h14.8a2 2 0 0 0 1.7-3L13.7 4.3a2 2 0 0 0-3.4 0z",
+  alert:
+    "M12 8v5m0 3.5v.01M10.3 4.3 2.9 17a2 2 0 0 0 1.7 3h14.8a2 2 0 0 0 1.7-3L13.7 4.3a2 2 0 0 0-3.4 0z",
   info: "M12 11v5m0-8.5v.01M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z",
   up: "M7 11v9H4v-9zm0 0 4-8a2.5 2.5 0 0 1 2.5 2.5V9h5a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7",
   down: "M17 13V4h3v9zm0 0-4 8a2.5 2.5 0 0 1-2.5-2.5V15h-5a2 2 0 0 1-2-2.3l1.2-7A2 2 0 0 1 6.7 4H17",
@@ -47,6 +50,8 @@ export function icon(name) {
     svg("path", { d: PATHS[name] }),
   );
 }
+
+const BUSY = new Set([409, 429, 503, 504]);
 
 /** An error with the members of the server's body; `offline` when there was no answer at all. */
 export class Problem extends Error {
@@ -63,7 +68,8 @@ export class Problem extends Error {
     } catch {
       body = null;
     }
-    const wait = Number.parseInt(retry ?? "", 10);
+    // Some hosts put the header on every answer; it means something on these.
+    const wait = BUSY.has(status) ? Number.parseInt(retry ?? "", 10) : Number.NaN;
     const known = body && typeof body.error === "string" ? body : { error: "unreadable" };
     return new Problem({ ...known, status, retryAfter: Number.isNaN(wait) ? undefined : wait });
   }
@@ -104,7 +110,8 @@ export function define(tag, cls) {
         }
         // A plain value lives in the attribute alone, so that the two never differ.
         this._set.delete(name);
-        if (value === null || value === undefined || value === false) this.removeAttribute(attribute);
+        if (value === null || value === undefined || value === false)
+          this.removeAttribute(attribute);
         else this.setAttribute(attribute, value === true ? "" : value);
       },
     });
@@ -245,7 +252,11 @@ export class Part extends HTMLElement {
         ...detail.map((line) => h("p", { lang: "en" }, line)),
         problem.id ? h("p", { class: "small" }, words.record(problem.id)) : null,
         retry
-          ? h("button", { type: "button", class: "quiet", part: "button", onclick: retry }, words.retry)
+          ? h(
+              "button",
+              { type: "button", class: "quiet", part: "button", onclick: retry },
+              words.retry,
+            )
           : null,
       ),
     );

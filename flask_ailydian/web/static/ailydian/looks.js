@@ -171,6 +171,7 @@ details[open] > summary::before { rotate: 45deg; }
 .empty {
   display: grid; place-items: center; min-block-size: 8rem; text-align: center; color: var(--muted);
 }
+.answer-side:has(> .empty:only-child) { align-content: center; }
 .verdict { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: end; gap: 0.25rem 1.5rem; }
 .verdict .named { font-size: 1.625rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.015em; overflow-wrap: anywhere; }
 .verdict > :last-child { text-align: end; }

@@ -1,10 +1,10 @@
 // <ailydian-panel>: choose a model, give it a picture or a text, see its answer.
 
+import { layHeat, progress, queue, result, shareOf } from "./answer.js";
 import { define, h, icon, Part, Problem } from "./base.js";
 import { answering, limits, takesText } from "./models.js";
-import { isDicom, mayBePicture, paint, preview, seen, strongest } from "./picture.js";
+import { isDicom, mayBePicture, preview } from "./picture.js";
 
-const SHOWN_CLASSES = 10;
 const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,application/dicom,.dcm,.dicom";
 
 export class AilydianPanel extends Part {
@@ -216,7 +216,11 @@ export class AilydianPanel extends Part {
     this._explainField.hidden = kind !== "image";
     if (this._shownFor !== kind) {
       this._shownFor = kind;
-      const make = { none: () => [], text: () => this._textField(), image: () => this._dropField() };
+      const make = {
+        none: () => [],
+        text: () => this._textField(),
+        image: () => this._dropField(),
+      };
       this._inputField.replaceChildren(...make[kind]());
     }
     if (kind === "image") this._drawStage();
@@ -279,7 +283,11 @@ export class AilydianPanel extends Part {
     const item = this._items[this._current];
     this._drop.classList.toggle("filled", Boolean(item));
     const pick = (text) =>
-      h("button", { type: "button", class: "link", id: "pick", onclick: () => this._browse() }, text);
+      h(
+        "button",
+        { type: "button", class: "link", id: "pick", onclick: () => this._browse() },
+        text,
+      );
     const had = this.shadowRoot.activeElement?.id === "pick";
     if (!item) {
       this._drop.replaceChildren(
@@ -306,7 +314,7 @@ export class AilydianPanel extends Part {
       if (item.view) {
         const image = h("img", { src: item.view.address, alt: words.previewOf, part: "picture" });
         const stage = h("div", { class: "stage" }, image);
-        this._layHeat(stage, item);
+        layHeat(this, stage, item);
         this._drop.replaceChildren(h("div", {}, stage));
         this._drop.firstChild.append(h("div", { class: "tile-foot" }, another));
       } else {
@@ -316,23 +324,6 @@ export class AilydianPanel extends Part {
       }
     }
     if (had) this._drop.querySelector("#pick")?.focus();
-  }
-
-  _layHeat(stage, item) {
-    const found = item.answer?.explanation;
-    if (!found) return;
-    const canvas = h("canvas", { class: "map", part: "heat", "aria-hidden": "true" });
-    paint(canvas, found.grid);
-    canvas.style.opacity = this._opacity;
-    if (item.view && found.frame) {
-      stage.classList.toggle("asis", found.frame.upright === false);
-      const place = seen(item.view, found.frame);
-      for (const [side, share] of Object.entries(place)) canvas.style[side] = `${100 * share}%`;
-    } else {
-      Object.assign(canvas.style, { left: "0", top: "0", width: "100%", height: "100%" });
-    }
-    this._map = canvas;
-    stage.append(canvas);
   }
 
   _drawActions() {
@@ -356,216 +347,27 @@ export class AilydianPanel extends Part {
     const words = this.words;
     const item = this._items[this._current];
     const parts = [];
-    if (this._items.length > 1) parts.push(...this._queue());
+    if (this._items.length > 1) parts.push(...queue(this));
     if (!item || item.state === "ready") {
       parts.push(h("p", { class: "empty" }, words.empty));
     } else if (item.state === "sending" || item.state === "working") {
-      parts.push(this._progress(item));
+      parts.push(progress(this, item));
     } else if (item.state === "cancelled") {
       parts.push(h("p", { class: "empty" }, words.cancelled));
     } else if (item.state === "failed") {
       parts.push(this.problemBox(item.problem, () => this.run([item])));
     } else {
-      parts.push(...this._result(item));
+      parts.push(...result(this, item));
     }
     const held = this.shadowRoot.activeElement?.dataset?.at;
     this._answerSide.replaceChildren(...parts);
     if (held) this._answerSide.querySelector(`[data-at="${held}"]`)?.focus();
   }
 
-  _progress(item) {
-    const words = this.words;
-    const sent = item.state === "sending";
-    const share = sent ? (item.sent ?? 0) : 1;
-    const text = sent ? words.sending(this.percent(share, 0)) : words.working;
-    const fill = h("div", { class: "fill", part: "bar" });
-    fill.style.inlineSize = `${100 * share}%`;
-    return h(
-      "div",
-      { class: "field" },
-      h("p", { class: "label figures" }, text),
-      h(
-        "div",
-        {
-          class: `track${sent ? "" : " busy"}`,
-          role: "progressbar",
-          "aria-label": text,
-          "aria-valuemin": 0,
-          "aria-valuemax": 100,
-          "aria-valuenow": sent ? Math.round(100 * share) : null,
-        },
-        fill,
-      ),
-    );
-  }
-
-  _queue() {
-    const words = this.words;
-    const ended = this._items.filter((i) => ["done", "failed", "cancelled"].includes(i.state)).length;
-    const all = this._items.length;
-    const partly = this._items.reduce(
-      (sum, i) => sum + (i.state === "sending" ? (i.sent ?? 0) / 2 : i.state === "working" ? 0.5 : 0),
-      ended,
-    );
-    const text = words.overall(this.number(ended), this.number(all));
-    const fill = h("div", { class: "fill" });
-    fill.style.inlineSize = `${(100 * partly) / all}%`;
-    const overall = h(
-      "div",
-      { class: "field" },
-      h("p", { class: "label figures" }, text),
-      h(
-        "div",
-        {
-          class: "track",
-          role: "progressbar",
-          "aria-label": text,
-          "aria-valuemin": 0,
-          "aria-valuemax": all,
-          "aria-valuenow": ended,
-        },
-        fill,
-      ),
-    );
-    const rows = this._items.map((item, i) => this._queueRow(item, i));
-    return [overall, h("ul", { class: "queue", "aria-label": words.pictures }, ...rows)];
-  }
-
-  _queueRow(item, i) {
-    const words = this.words;
-    const states = {
-      ready: () => h("span", { class: "badge" }, words.waiting),
-      sending: () => h("span", { class: "badge accent" }, this.percent(item.sent ?? 0, 0)),
-      working: () => h("span", { class: "badge accent" }, words.working),
-      cancelled: () => h("span", { class: "badge" }, words.cancelled),
-      failed: () => h("span", { class: "badge bad" }, words.failed),
-      done: () => h("span", { class: "figures strong" }, this._share(item.answer) ?? ""),
-    };
-    const thumb = item.view
-      ? h("img", { class: "thumb", src: item.view.address, alt: "" })
-      : h("span", { class: "thumb" }, icon("file"));
-    const button = h(
-      "button",
-      { type: "button", "data-at": i, "aria-current": i === this._current ? "true" : null },
-      thumb,
-      h(
-        "span",
-        { class: "what" },
-        words.pictureNumber(i + 1),
-        item.answer?.prediction ? ` · ${item.answer.prediction}` : null,
-      ),
-      states[item.state](),
-    );
-    button.addEventListener("click", () => {
-      this._current = i;
-      this._drawStage();
-      this._drawAnswer();
-    });
-    return h("li", {}, button);
-  }
-
-  _share(answer) {
-    const found = answer.probabilities?.[answer.prediction];
-    return found ? this.percent(found.probability) : null;
-  }
-
-  _result(item) {
-    const words = this.words;
-    const answer = item.answer;
-    const parts = [];
-    if (answer.probabilities) {
-      parts.push(
-        h(
-          "div",
-          { class: "verdict" },
-          h(
-            "div",
-            {},
-            h("p", { class: "label muted" }, words.result),
-            h("p", { class: "named", part: "prediction" }, answer.prediction),
-          ),
-          h(
-            "div",
-            {},
-            h("p", { class: "label muted" }, words.confidence),
-            h("p", { class: "value figures", part: "confidence" }, this._share(answer)),
-          ),
-        ),
-        this._chances(answer),
-      );
-    } else {
-      const text = JSON.stringify(answer.outputs, null, 1).slice(0, 4000);
-      parts.push(h("p", { class: "label muted" }, words.outputs));
-      parts.push(h("pre", { class: "scroll small", tabindex: "0" }, text));
-    }
-    if (answer.explanation) parts.push(this._heatControls(item));
-    const { name, version, status } = answer.model;
-    parts.push(
-      h(
-        "p",
-        { class: "meta small muted figures", part: "meta" },
-        h("span", {}, `${name} ${version}`),
-        status === "testing" ? h("span", {}, words.testing) : null,
-        h("span", {}, words.took(this.number(answer.performance.total_ms, 1))),
-        answer.cached ? h("span", {}, words.cached) : null,
-        h("span", {}, words.record(answer.id)),
-      ),
-    );
-    return parts;
-  }
-
-  _chances(answer) {
-    const words = this.words;
-    const sorted = Object.entries(answer.probabilities).sort(
-      ([, a], [, b]) => b.probability - a.probability,
-    );
-    const rows = sorted.slice(0, SHOWN_CLASSES).map(([label, { probability }]) => {
-      const fill = h("div", { class: "fill", part: "bar" });
-      fill.style.inlineSize = `${100 * probability}%`;
-      return h(
-        "li",
-        { class: label === answer.prediction ? "first" : null },
-        h("span", { class: "name" }, label),
-        h("span", { class: "figures" }, this.percent(probability)),
-        h("div", { class: "track", "aria-hidden": "true" }, fill),
-      );
-    });
-    const more = sorted.length - rows.length;
-    return h(
-      "ol",
-      { class: "chances", part: "probabilities", "aria-label": words.classes },
-      ...rows,
-      more > 0 ? h("li", { class: "small muted" }, words.moreClasses(this.number(more))) : null,
-    );
-  }
-
-  _heatControls(item) {
-    const words = this.words;
-    const { class: label, grid } = item.answer.explanation;
-    const [row, column] = strongest(grid);
-    const slider = h("input", { type: "range", min: 0, max: 100, ".value": 100 * this._opacity });
-    slider.addEventListener("input", () => {
-      this._opacity = slider.value / 100;
-      if (this._map) this._map.style.opacity = this._opacity;
-    });
-    const alone = item.view ? null : h("div", { class: "stage alone" });
-    if (alone) this._layHeat(alone, item);
-    return h(
-      "div",
-      { class: "heat", part: "explanation" },
-      h("p", { class: "label" }, words.heat),
-      alone,
-      alone ? h("p", { class: "small muted" }, words.noPictureBehind) : null,
-      h("label", {}, words.opacity, slider),
-      h(
-        "p",
-        { class: "key small" },
-        h("span", {}, h("i", { class: "for" }), words.heatFor(label)),
-        h("span", {}, h("i", { class: "against" }), words.heatAgainst),
-      ),
-      h("p", { class: "small" }, words.heatWhere(label, words.places[row][column])),
-      h("p", { class: "small muted" }, words.heatMeans),
-    );
+  _look(i) {
+    this._current = i;
+    this._drawStage();
+    this._drawAnswer();
   }
 
   // What can be done.
@@ -604,7 +406,9 @@ export class AilydianPanel extends Part {
   /** Asks the model about what was chosen, one input after the other. */
   async run(chosen) {
     const waiting = this._items.filter((item) => item.state !== "done");
-    const todo = (chosen ?? (waiting.length ? waiting : this._items)).filter((i) => i.file || i.text);
+    const todo = (chosen ?? (waiting.length ? waiting : this._items)).filter(
+      (i) => i.file || i.text,
+    );
     const model = this._model();
     if (this.busy || !todo.length || !model) return;
     const running = (this._running = { stopped: false });
@@ -657,7 +461,7 @@ export class AilydianPanel extends Part {
     try {
       item.answer = await this._post(item, model, running);
       item.state = "done";
-      const share = this._share(item.answer);
+      const share = shareOf(this, item.answer);
       if (share) this.announce(this.words.says(item.answer.prediction, share));
       this.tell("prediction", { answer: item.answer, file: item.file, text: item.text });
     } catch (error) {

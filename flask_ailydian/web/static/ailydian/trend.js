@@ -8,9 +8,16 @@ const EDGE = { top: 12, right: 8, bottom: 26 };
 
 /** What can be shown: the columns of a day, and how they are drawn and written. */
 const METRICS = {
-  requests: { bars: true, series: { successful: "successful_requests", failed: "failed_requests" } },
+  requests: {
+    bars: true,
+    series: { successful: "successful_requests", failed: "failed_requests" },
+  },
   latency: {
-    series: { p50: "p50_inference_time_ms", p95: "p95_inference_time_ms", p99: "p99_inference_time_ms" },
+    series: {
+      p50: "p50_inference_time_ms",
+      p95: "p95_inference_time_ms",
+      p99: "p99_inference_time_ms",
+    },
   },
   accuracy: { series: { accuracy: "accuracy" }, most: 1 },
   cost: { bars: true, series: { cost: "cost_usd" } },
@@ -86,7 +93,8 @@ export class AilydianTrend extends Part {
     const seen = new Map();
     for (const found of this._found.days) {
       const key = `${found.model} ${found.version}`;
-      if (!seen.has(key)) seen.set(key, { key, model: found.model, version: found.version, requests: 0 });
+      if (!seen.has(key))
+        seen.set(key, { key, model: found.model, version: found.version, requests: 0 });
       seen.get(key).requests += found.total_requests;
     }
     return [...seen.values()].sort((a, b) => b.requests - a.requests);
@@ -134,7 +142,13 @@ export class AilydianTrend extends Part {
     } else if (!this._found) {
       parts.push(h("p", { class: "empty" }, words.loading));
     } else if (!this._found.days.length) {
-      parts.push(h("div", { class: "empty" }, h("div", {}, h("p", { class: "strong" }, words.noData), h("p", {}, words.noDataMeans))));
+      parts.push(
+        h(
+          "div",
+          { class: "empty" },
+          h("div", {}, h("p", { class: "strong" }, words.noData), h("p", {}, words.noDataMeans)),
+        ),
+      );
     } else {
       head.append(this._segments());
       const versions = this._versions();
@@ -167,7 +181,11 @@ export class AilydianTrend extends Part {
       });
       return h("label", {}, radio, h("span", {}, words.metrics[name]));
     });
-    return h("div", { class: "segments", role: "radiogroup", "aria-label": words.metric }, ...choices);
+    return h(
+      "div",
+      { class: "segments", role: "radiogroup", "aria-label": words.metric },
+      ...choices,
+    );
   }
 
   _versionField(versions) {
@@ -218,14 +236,20 @@ export class AilydianTrend extends Part {
     });
     this._readout = h("dt", { class: "small strong figures", part: "day" });
     this._values = items.map((item) => item.querySelector("dd"));
-    return h("dl", { class: "legend", part: "legend" }, h("div", {}, this._readout, h("dd", { class: "unseen" }, " ")), ...items);
+    return h(
+      "dl",
+      { class: "legend", part: "legend" },
+      h("div", {}, this._readout, h("dd", { class: "unseen" }, " ")),
+      ...items,
+    );
   }
 
   /** Writes one day's numbers beside the legend; without one, those of the last day that has any. */
   _read(found) {
     const columns = Object.values(METRICS[this._metric].series);
     const days = this._days();
-    const shown = found ?? days.findLast((d) => columns.some((c) => number(d[c]) !== null)) ?? days.at(-1);
+    const shown =
+      found ?? days.findLast((d) => columns.some((c) => number(d[c]) !== null)) ?? days.at(-1);
     this._readout.textContent = this._date(shown.date, true);
     columns.forEach((column, i) => {
       this._values[i].textContent = this._written(number(shown[column]));
@@ -254,10 +278,22 @@ export class AilydianTrend extends Part {
     const step = (box.right - box.left) / days.length;
     const x = (i) => box.left + (i + 0.5) * step;
     const parts = ticks.flatMap((tick, i) => [
-      svg("line", { class: i ? "grid" : "base", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }),
+      svg("line", {
+        class: i ? "grid" : "base",
+        x1: box.left,
+        x2: box.right,
+        y1: y(tick),
+        y2: y(tick),
+      }),
       svg("text", { x: box.left - 8, y: y(tick) + 4, "text-anchor": "end" }, written[i]),
     ]);
-    const lit = svg("rect", { class: "lit", y: box.top, width: step, height: box.bottom - box.top, visibility: "hidden" });
+    const lit = svg("rect", {
+      class: "lit",
+      y: box.top,
+      width: step,
+      height: box.bottom - box.top,
+      visibility: "hidden",
+    });
     parts.push(lit, ...(this._bars ? bars(values, x, y, step) : lines(values, x, y)));
     parts.push(...this._axis(days, x, box));
     const name = words.metrics[this._metric];
@@ -274,7 +310,8 @@ export class AilydianTrend extends Part {
       ...parts,
     );
     drawn.addEventListener("pointermove", (event) => {
-      const place = ((event.clientX - drawn.getBoundingClientRect().left) / drawn.clientWidth) * width;
+      const place =
+        ((event.clientX - drawn.getBoundingClientRect().left) / drawn.clientWidth) * width;
       const i = Math.min(days.length - 1, Math.max(0, Math.floor((place - box.left) / step)));
       lit.setAttribute("x", box.left + i * step);
       lit.setAttribute("visibility", "visible");
@@ -340,7 +377,12 @@ export class AilydianTrend extends Part {
   }
 
   _date(text, whole = false) {
-    const style = { day: "numeric", month: "short", ...(whole && { year: "numeric" }), timeZone: "UTC" };
+    const style = {
+      day: "numeric",
+      month: "short",
+      ...(whole && { year: "numeric" }),
+      timeZone: "UTC",
+    };
     return new Intl.DateTimeFormat(this.words.code, style).format(new Date(`${text}T00:00:00Z`));
   }
 
@@ -372,7 +414,13 @@ function bars(values, x, y, step) {
       const from = y(under);
       under += value;
       const height = Math.max(1, from - y(under));
-      const place = { x: x(i) - width / 2, y: from - height, width, height, rx: Math.min(2, width / 4) };
+      const place = {
+        x: x(i) - width / 2,
+        y: from - height,
+        width,
+        height,
+        rx: Math.min(2, width / 4),
+      };
       return [svg("rect", { class: `s${s + 1}`, ...place })];
     });
   });

@@ -19,7 +19,8 @@ const en = {
   active: "In service",
   testing: "On trial",
   testingMeans: "This version is on trial: it has not been released for decisions.",
-  oneOf: (labels) => `It answers every input with one of: ${labels}. Also an input that is none of them.`,
+  oneOf: (labels) =>
+    `It answers every input with one of: ${labels}. Also an input that is none of them.`,
   medicalMeans: "A result supports a clinician's judgement; it never replaces it.",
   picture: "Picture",
   dropHere: "Drop a picture here",
@@ -317,7 +318,9 @@ const languages = { en, tr };
 
 /** The words of a language tag; English where there are none of its own. */
 export function wordsFor(tag) {
-  const code = String(tag || "").toLowerCase().split("-")[0];
+  const code = String(tag || "")
+    .toLowerCase()
+    .split("-")[0];
   return { code: code in languages ? code : "en", ...(languages[code] ?? en) };
 }
 

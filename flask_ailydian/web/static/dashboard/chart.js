@@ -13,7 +13,17 @@ const chosen = new Map();
  * `series`: `{label, values, colour}`, a value or null for each of `days`; `colour` names a class.
  * `format` writes values, `short` those on the axis; `least` is the smallest top of the axis.
  */
-export function chart({ key, title, kind, days, series, format, short = format, least = 0, wide = false }) {
+export function chart({
+  key,
+  title,
+  kind,
+  days,
+  series,
+  format,
+  short = format,
+  least = 0,
+  wide = false,
+}) {
   const plot = h("div", { class: "plot" });
   const date = h("b");
   const values = series.map(() => h("b"));
@@ -81,7 +91,9 @@ const legend = (series, kind, date, values) =>
     "ul",
     { class: "legend" },
     h("li", null, date),
-    series.map((one, i) => h("li", { class: `${one.colour} ${kind}` }, swatch(kind), one.label, values[i])),
+    series.map((one, i) =>
+      h("li", { class: `${one.colour} ${kind}` }, swatch(kind), one.label, values[i]),
+    ),
   );
 
 const swatch = (kind) =>
@@ -95,21 +107,36 @@ const swatch = (kind) =>
 
 function draw(width, { kind, days, series, short, least }) {
   const stacked = days.map((_, i) => series.reduce((sum, one) => sum + (one.values[i] ?? 0), 0));
-  const all = kind === "bars" ? stacked : series.flatMap((one) => one.values.filter((v) => v != null));
+  const all =
+    kind === "bars" ? stacked : series.flatMap((one) => one.values.filter((v) => v != null));
   const marks = ticks(0, Math.max(least, ...all) || 1);
   const left = 12 + 6.6 * Math.max(...marks.map((m) => short(m).length));
   const y = linear([0, marks.at(-1)], [HEIGHT - EDGE.bottom, EDGE.top]);
   const step = (width - left - EDGE.right) / days.length;
   const x = (i) => left + step * (i + 0.5);
   const every = Math.ceil(days.length / Math.max(2, Math.floor((width - left) / 74)));
-  const band = s("rect", { class: "band", y: EDGE.top, width: step, height: HEIGHT - EDGE.top - EDGE.bottom });
+  const band = s("rect", {
+    class: "band",
+    y: EDGE.top,
+    width: step,
+    height: HEIGHT - EDGE.top - EDGE.bottom,
+  });
   const dots = s("g");
   const svg = s(
     "svg",
     { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" },
     marks.map((mark) => [
-      s("path", { class: mark ? "grid" : "grid base", d: `M${left} ${Math.round(y(mark)) + 0.5}H${width}` }),
-      s("text", { class: "tick", x: left - 8, y: y(mark) + 4, "text-anchor": "end", text: short(mark) }),
+      s("path", {
+        class: mark ? "grid" : "grid base",
+        d: `M${left} ${Math.round(y(mark)) + 0.5}H${width}`,
+      }),
+      s("text", {
+        class: "tick",
+        x: left - 8,
+        y: y(mark) + 4,
+        "text-anchor": "end",
+        text: short(mark),
+      }),
     ]),
     days.map((d, i) =>
       (days.length - 1 - i) % every
@@ -135,7 +162,9 @@ function draw(width, { kind, days, series, short, least }) {
       if (kind === "bars") return;
       const known = series.filter((one) => one.values[at] != null);
       dots.replaceChildren(
-        ...known.map((one) => s("circle", { class: `${one.colour} dot`, cx: x(at), cy: y(one.values[at]), r: 4 })),
+        ...known.map((one) =>
+          s("circle", { class: `${one.colour} dot`, cx: x(at), cy: y(one.values[at]), r: 4 }),
+        ),
       );
     },
   };
@@ -173,7 +202,8 @@ function line({ values, colour, area }, x, y) {
   });
   return runs.map((run) => {
     const d = "M" + run.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`).join("L");
-    if (run.length === 1) return s("circle", { class: `${colour} dot`, cx: run[0][0], cy: run[0][1], r: 3 });
+    if (run.length === 1)
+      return s("circle", { class: `${colour} dot`, cx: run[0][0], cy: run[0][1], r: 3 });
     const floor = `V${y(0)}H${run[0][0].toFixed(1)}Z`;
     return [
       area ? s("path", { class: `${colour} area`, d: d + floor }) : null,

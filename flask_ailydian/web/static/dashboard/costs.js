@@ -25,7 +25,11 @@ export function draw(costs) {
       { class: "sums" },
       sum(say("money.queries"), integer(costs.queries)),
       sum(say("money.spent"), money(costs.spent)),
-      sum(say("money.saved"), money(costs.saved), say("money.share", { share: percent(costs.saved_percent / 100) })),
+      sum(
+        say("money.saved"),
+        money(costs.saved),
+        say("money.share", { share: percent(costs.saved_percent / 100) }),
+      ),
       sum(say("money.all_paid"), money(costs.all_paid)),
     ),
     h(
@@ -55,7 +59,13 @@ export function draw(costs) {
 }
 
 const sum = (label, value, rest) =>
-  h("div", null, h("h3", null, label), h("p", { class: "figure" }, value), rest ? h("p", { class: "rest" }, rest) : null);
+  h(
+    "div",
+    null,
+    h("h3", null, label),
+    h("p", { class: "figure" }, value),
+    rest ? h("p", { class: "rest" }, rest) : null,
+  );
 
 function groups(title, found, family) {
   const rows = Object.entries(found).sort(([, a], [, b]) => b.queries - a.queries);
@@ -109,8 +119,16 @@ function budgets(found) {
             return h(
               "li",
               null,
-              h("span", null, one.scope === "day" ? say("money.budget.day") : name("domain", one.domain)),
-              h("span", { class: "number" }, say("money.left", { left: money(one.left), limit: money(one.limit) })),
+              h(
+                "span",
+                null,
+                one.scope === "day" ? say("money.budget.day") : name("domain", one.domain),
+              ),
+              h(
+                "span",
+                { class: "number" },
+                say("money.left", { left: money(one.left), limit: money(one.limit) }),
+              ),
               share(used, { bad: used > 0.9 }),
             );
           }),

@@ -42,7 +42,9 @@ export function table(caption, head, rows, { visible = false } = {}) {
         h(
           "tr",
           null,
-          head.map((text, i) => h("th", { scope: "col", class: numeric[i] ? "number" : null }, text)),
+          head.map((text, i) =>
+            h("th", { scope: "col", class: numeric[i] ? "number" : null }, text),
+          ),
         ),
       ),
       h(

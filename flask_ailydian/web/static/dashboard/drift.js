@@ -17,7 +17,12 @@ export function draw({ signals, capacity }) {
     h(
       "div",
       { class: "cards" },
-      versions.map((version) => card(version, signals.filter((one) => `${one.model} ${one.version}` === version))),
+      versions.map((version) =>
+        card(
+          version,
+          signals.filter((one) => `${one.model} ${one.version}` === version),
+        ),
+      ),
     ),
     room(capacity),
   ];
@@ -26,7 +31,11 @@ export function draw({ signals, capacity }) {
 function card(version, signals) {
   const alarms = signals.filter((one) => one.alarm).length;
   const known = signals.some((one) => one.value !== null);
-  const state = alarms ? ["bad", "drift.alarm"] : known ? ["active", "drift.calm"] : ["inactive", "drift.unknown"];
+  const state = alarms
+    ? ["bad", "drift.alarm"]
+    : known
+      ? ["active", "drift.calm"]
+      : ["inactive", "drift.unknown"];
   const details = behind(
     say("table"),
     table(
@@ -66,7 +75,12 @@ function room({ requests_per_day: requests, capacity_per_day: most, used, alarm 
   return h(
     "div",
     { class: "card" },
-    h("header", null, h("h3", null, say("drift.capacity")), most ? h("p", { class: "figure small" }, percent(used)) : null),
+    h(
+      "header",
+      null,
+      h("h3", null, say("drift.capacity")),
+      most ? h("p", { class: "figure small" }, percent(used)) : null,
+    ),
     most ? share(used, { limit: 0.8, bad: alarm }) : null,
     h("p", { class: "quiet" }, say(most ? "drift.capacity.text" : "drift.capacity.none", told)),
   );

@@ -65,7 +65,8 @@ const words = {
   "models.teaching": "Teaching model",
   "models.teaching.medical": "Teaching model. Not for diagnosis.",
   "models.teaching.text": "A model for teaching: its answers are examples.",
-  "models.medical": "The answers of medical models support the judgement of a professional. They are no diagnosis.",
+  "models.medical":
+    "The answers of medical models support the judgement of a professional. They are no diagnosis.",
   "models.version": "Version",
   "models.status": "Status",
   "models.digest": "SHA-256 digest",
@@ -89,7 +90,8 @@ const words = {
   "models.serving.single": "inputs run one by one",
   "models.description": "About",
   "models.proof": "Proof of optimisation",
-  "models.proof.text": "Made from {version} ({method}) and compared with it on {samples} held-out samples.",
+  "models.proof.text":
+    "Made from {version} ({method}) and compared with it on {samples} held-out samples.",
   "models.proof.agreement": "Same answer",
   "models.proof.least": "{share}, at least {least} with 95 % confidence",
   "models.proof.change": "Largest change of a probability",
@@ -124,7 +126,8 @@ const words = {
   "traffic.empty": "No day has been counted yet",
   "traffic.empty.hint": "Daily figures come from a command that cron runs as often as you like:",
   "traffic.asof": "Daily figures as of {time}.",
-  "traffic.note": "Percentiles of several models cannot be added up: choose one to see its p50, p95 and p99.",
+  "traffic.note":
+    "Percentiles of several models cannot be added up: choose one to see its p50, p95 and p99.",
 
   "money": "Routing and money",
   "money.queries": "Queries",
@@ -150,8 +153,10 @@ const words = {
 
   "tests": "A/B tests",
   "tests.empty": "No A/B test has been started yet",
-  "tests.empty.hint": "Two versions can share the traffic, or one can answer in the other's shadow:",
-  "tests.note": "The intervals hold however often one looks (95 % confidence). An interval that crosses the dotted line shows no difference; on the green side B is better.",
+  "tests.empty.hint":
+    "Two versions can share the traffic, or one can answer in the other's shadow:",
+  "tests.note":
+    "The intervals hold however often one looks (95 % confidence). An interval that crosses the dotted line shows no difference; on the green side B is better.",
   "tests.split": "{share} of the traffic goes to B",
   "tests.shadow": "B answers unseen, in A's shadow",
   "tests.days": "{days} days",
@@ -177,7 +182,8 @@ const words = {
   "tests.unbounded": "open",
   "tests.row": "{metric}: B differs by {difference}, between {low} and {high}. {direction}",
   "tests.agreement": "Same answer",
-  "tests.agreement.row": "{same} of {compared} answers were the same: {share}, between {low} and {high}",
+  "tests.agreement.row":
+    "{same} of {compared} answers were the same: {share}, between {low} and {high}",
   "tests.percentiles": "Latency",
   "tests.older": "Other tests",
   "tests.name": "Test",
@@ -193,10 +199,12 @@ const words = {
 
   "drift": "Drift",
   "drift.empty": "There is nothing to compare yet",
-  "drift.empty.hint": "The first days of a version are the reference; later days are compared with them.",
-  "drift.note": "The last seven days against the first days of each version. Past the mark, something has moved.",
+  "drift.empty.hint":
+    "The first days of a version are the reference; later days are compared with them.",
+  "drift.note":
+    "The last seven days against the first days of each version. Past the mark, something has moved.",
   "drift.few": "{rows} of 200 requests that are needed",
-  "drift.weeks": "Compares weekdays: four weeks are needed",
+  "drift.weeks": "Needs four weeks",
   "drift.alarm": "Has moved",
   "drift.calm": "As it was",
   "drift.unknown": "Too little data",
@@ -204,8 +212,10 @@ const words = {
   "drift.value": "Value",
   "drift.limit": "Limit",
   "drift.capacity": "Capacity",
-  "drift.capacity.text": "{requests} requests on the busiest of the last seven days, {capacity} possible",
-  "drift.capacity.none": "{requests} requests on the busiest of the last seven days; what is possible was not measured (AILYDIAN_CAPACITY_PER_DAY)",
+  "drift.capacity.text":
+    "{requests} requests on the busiest of the last seven days, {capacity} possible",
+  "drift.capacity.none":
+    "{requests} requests on the busiest of the last seven days; what is possible was not measured (AILYDIAN_CAPACITY_PER_DAY)",
   "signal.confidence": "Confidence of answers",
   "signal.latency": "Latency",
   "signal.classes": "Predicted classes",
@@ -214,8 +224,10 @@ const words = {
   "signal.latency_p95": "p95 of the last day",
 
   "trail": "Audit trail",
-  "trail.may_not": "The trail is for those who may manage. Your account may read everything else on this page.",
-  "trail.note": "That the trail is read, and by whom, is on record too; so it is shown when you ask for it.",
+  "trail.may_not":
+    "The trail is for those who may manage. Your account may read everything else on this page.",
+  "trail.note":
+    "That the trail is read, and by whom, is on record too; so it is shown when you ask for it.",
   "trail.kind": "Kind",
   "trail.kind.all": "Every kind",
   "trail.user": "Person",
@@ -237,7 +249,8 @@ const words = {
   "trail.incremental": "Only what is new since it was last found whole",
   "trail.verifying": "Walking the chains … {seconds} s",
   "trail.whole": "The trail is whole",
-  "trail.whole.text": "Checked: {events} events, {records} records, chains: {chains}, checkpoints: {checkpoints}.",
+  "trail.whole.text":
+    "Checked: {events} events, {records} records, chains: {chains}, checkpoints: {checkpoints}.",
   "trail.broken": "The trail is not whole",
   "trail.broken.text": "{count} places are not right. The first: chain {chain}, event {seq}: {why}",
   "result.success": "Answered",
@@ -268,6 +281,8 @@ const words = {
   "kind.key_revoked": "API key revoked",
   "kind.job_submitted": "Job submitted",
   "kind.job_cancelled": "Job cancelled",
+  "kind.job_finished": "Job finished",
+  "kind.job_expired": "Job expired",
 
   "health": "Health",
   "health.good": "All that it takes to answer is there.",

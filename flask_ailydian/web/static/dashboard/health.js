@@ -8,8 +8,16 @@ import { name, say, translated } from "./words.js";
 export const load = (round) => round.ask("/health/ready", { also: [503] });
 
 export const draw = ({ status, checks }) => [
-  h("p", { class: status === "ready" ? "lead" : "lead caution" }, say(status === "ready" ? "health.good" : "health.bad")),
-  h("ul", { class: "checks" }, Object.entries(checks).map(([key, check]) => row(key, check))),
+  h(
+    "p",
+    { class: status === "ready" ? "lead" : "lead caution" },
+    say(status === "ready" ? "health.good" : "health.bad"),
+  ),
+  h(
+    "ul",
+    { class: "checks" },
+    Object.entries(checks).map(([key, check]) => row(key, check)),
+  ),
 ];
 
 function row(key, { ok, detail }) {

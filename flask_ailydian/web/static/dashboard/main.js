@@ -19,7 +19,9 @@ const THEMES = ["auto", "light", "dark"];
 const TICK_MS = 5_000;
 
 const address = new URL(location.href);
-let period = PERIODS.includes(Number(address.searchParams.get("days"))) ? Number(address.searchParams.get("days")) : 30;
+let period = PERIODS.includes(Number(address.searchParams.get("days")))
+  ? Number(address.searchParams.get("days"))
+  : 30;
 let paused = false;
 
 /** One pass over the sections: what two of them ask for is fetched once. */
@@ -55,13 +57,18 @@ const sections = [
 const order = ["overview", "models", "traffic", "money", "tests", "drift", "trail", "health"];
 
 const updated = h("p", { role: "status", class: "updated" }, say("updating"));
-const standing = h("a", { href: "#health", class: "standing" }, pill("inactive", say("state.unknown")));
+const standing = h(
+  "a",
+  { href: "#health", class: "standing" },
+  pill("inactive", say("state.unknown")),
+);
 
 async function refresh(due) {
   const round = new Round();
   await Promise.all(due.map((section) => section.refresh(round)));
   const text = say("updated", { time: clock(Date.now()) });
-  if (due.every((section) => !section.failure) && updated.textContent !== text) updated.textContent = text;
+  if (due.every((section) => !section.failure) && updated.textContent !== text)
+    updated.textContent = text;
   const { seen, failure } = sections.at(-1);
   const ready = failure || !seen ? "unknown" : JSON.parse(seen).status;
   const kind = { ready: "active", not_ready: "bad", unknown: "inactive" }[ready];
@@ -75,7 +82,11 @@ function tick() {
 }
 
 function pausing() {
-  const button = h("button", { type: "button", class: "button ghost", "aria-pressed": "false" }, say("pause"));
+  const button = h(
+    "button",
+    { type: "button", class: "button ghost", "aria-pressed": "false" },
+    say("pause"),
+  );
   button.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
@@ -89,13 +100,16 @@ function periods() {
   const select = h(
     "select",
     { "aria-label": say("period") },
-    PERIODS.map((days) => h("option", { value: days, selected: days === period }, say(`period.${days}`))),
+    PERIODS.map((days) =>
+      h("option", { value: days, selected: days === period }, say(`period.${days}`)),
+    ),
   );
   select.addEventListener("change", () => {
     period = Number(select.value);
     address.searchParams.set("days", String(period));
     history.replaceState(null, "", address);
-    for (const link of document.querySelectorAll("a[hreflang]")) link.href = inLanguage(link.hreflang);
+    for (const link of document.querySelectorAll("a[hreflang]"))
+      link.href = inLanguage(link.hreflang);
     refresh(sections);
   });
   return select;
@@ -114,7 +128,13 @@ const languages = () =>
     Object.entries(LANGUAGES).map(([code, title]) =>
       h(
         "a",
-        { href: inLanguage(code), hreflang: code, lang: code, "aria-label": title, "aria-current": code === language ? "true" : null },
+        {
+          href: inLanguage(code),
+          hreflang: code,
+          lang: code,
+          "aria-label": title,
+          "aria-current": code === language ? "true" : null,
+        },
         code.toUpperCase(),
       ),
     ),
@@ -125,7 +145,9 @@ function themes() {
   const select = h(
     "select",
     { "aria-label": say("theme") },
-    THEMES.map((theme) => h("option", { value: theme, selected: theme === kept }, say(`theme.${theme}`))),
+    THEMES.map((theme) =>
+      h("option", { value: theme, selected: theme === kept }, say(`theme.${theme}`)),
+    ),
   );
   const dress = (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -174,7 +196,12 @@ function frame() {
     h(
       "header",
       { class: "top" },
-      h("div", { class: "brand" }, mark(), h("h1", null, h("span", null, "flask-ailydian"), say("title"))),
+      h(
+        "div",
+        { class: "brand" },
+        mark(),
+        h("h1", null, h("span", null, "flask-ailydian"), say("title")),
+      ),
       h("div", { class: "status" }, standing, updated, pausing()),
       h("div", { class: "choices" }, periods(), themes(), languages()),
     ),
@@ -184,10 +211,23 @@ function frame() {
       h(
         "nav",
         { class: "side", "aria-label": say("sections") },
-        h("ul", null, order.map((key) => h("li", null, h("a", { href: `#${key}` }, say(key))))),
-        h("ul", { class: "away" }, h("li", null, h("a", { href: home }, say("back"))), h("li", null, h("a", { href: `${api}/docs` }, say("reference")))),
+        h(
+          "ul",
+          null,
+          order.map((key) => h("li", null, h("a", { href: `#${key}` }, say(key)))),
+        ),
+        h(
+          "ul",
+          { class: "away" },
+          h("li", null, h("a", { href: home }, say("back"))),
+          h("li", null, h("a", { href: `${api}/docs` }, say("reference"))),
+        ),
       ),
-      h("main", { id: "content", tabindex: "-1" }, order.map((key) => elements[key])),
+      h(
+        "main",
+        { id: "content", tabindex: "-1" },
+        order.map((key) => elements[key]),
+      ),
     ),
   );
   follow(Object.values(elements));
@@ -195,11 +235,14 @@ function frame() {
 
 /** Mark in the list of sections the one that is being read. */
 function follow(elements) {
-  const links = new Map([...document.querySelectorAll(".side a[href^='#']")].map((a) => [a.hash.slice(1), a]));
+  const links = new Map(
+    [...document.querySelectorAll(".side a[href^='#']")].map((a) => [a.hash.slice(1), a]),
+  );
   const met = new Set();
   const watch = new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting } of entries) met[isIntersecting ? "add" : "delete"](target.id);
+      for (const { target, isIntersecting } of entries)
+        met[isIntersecting ? "add" : "delete"](target.id);
       const current = order.find((key) => met.has(key));
       for (const [key, link] of links) {
         if (key === current) link.setAttribute("aria-current", "location");

@@ -6,7 +6,10 @@ import { digest, facts, pill } from "./small.js";
 import { decimal, integer, megabytes, moment, ms, name, percent, say } from "./words.js";
 
 export async function load(round) {
-  const [{ models }, { summary }] = await Promise.all([round.ask("/models"), round.ask(round.daily)]);
+  const [{ models }, { summary }] = await Promise.all([
+    round.ask("/models"),
+    round.ask(round.daily),
+  ]);
   return { models, summary };
 }
 
@@ -15,13 +18,20 @@ export function draw({ models, summary }) {
     return empty(say("models.empty"), say("models.empty.hint"), "flask ailydian models demo");
   }
   const names = [...new Set(models.map((model) => model.name))];
-  return names.map((each) => card(each, models.filter((model) => model.name === each), summary));
+  return names.map((each) =>
+    card(
+      each,
+      models.filter((model) => model.name === each),
+      summary,
+    ),
+  );
 }
 
 function card(each, versions, summary) {
   const teaching = document.body.dataset.teaching.split(" ").includes(each);
   const { domain, task } = versions[0];
-  const caution = domain === "medical" ? say("models.medical") : teaching ? say("models.teaching.text") : null;
+  const caution =
+    domain === "medical" ? say("models.medical") : teaching ? say("models.teaching.text") : null;
   return h(
     "article",
     { class: "card" },
@@ -30,12 +40,20 @@ function card(each, versions, summary) {
       null,
       h("h3", null, each),
       h("p", { class: "quiet" }, `${name("domain", domain)} · ${name("task", task)}`),
-      teaching ? h("p", { class: "teaching" }, say(domain === "medical" ? "models.teaching.medical" : "models.teaching")) : null,
+      teaching
+        ? h(
+            "p",
+            { class: "teaching" },
+            say(domain === "medical" ? "models.teaching.medical" : "models.teaching"),
+          )
+        : null,
     ),
     caution ? h("p", { class: "caution" }, caution) : null,
     table(
       each,
-      ["version", "status", "requests", "p95", "accuracy", "digest"].map((key) => say(`models.${key}`)),
+      ["version", "status", "requests", "p95", "accuracy", "digest"].map((key) =>
+        say(`models.${key}`),
+      ),
       versions.map((model) => row(model, summary)),
     ),
     versions.map(details),
@@ -86,7 +104,8 @@ function details(model) {
 const plain = (html) =>
   html && new DOMParser().parseFromString(html, "text/html").body.textContent.trim();
 
-const tensor = ({ name: called, dtype, shape }) => `${called}: ${dtype} [${shape.map((side) => side ?? "?").join(", ")}]`;
+const tensor = ({ name: called, dtype, shape }) =>
+  `${called}: ${dtype} [${shape.map((side) => side ?? "?").join(", ")}]`;
 
 function recipe(given) {
   if (given?.kind !== "image") return null;
@@ -95,7 +114,10 @@ function recipe(given) {
 
 function serving(given) {
   const kept = given.cache_entries
-    ? say("models.serving.cache", { count: integer(given.cache_entries), seconds: integer(given.cache_seconds) })
+    ? say("models.serving.cache", {
+        count: integer(given.cache_entries),
+        seconds: integer(given.cache_seconds),
+      })
     : say("models.serving.nocache");
   const together =
     given.max_batch > 1
@@ -128,14 +150,21 @@ function proof(given) {
     facts([
       [
         say("models.proof.agreement"),
-        say("models.proof.least", { share: percent(given.agreement), least: percent(given.agreement_at_least) }),
+        say("models.proof.least", {
+          share: percent(given.agreement),
+          least: percent(given.agreement_at_least),
+        }),
       ],
       [say("models.proof.change"), decimal(given.change.largest)],
     ]),
     table(
       say("models.proof"),
       ["measure", "before", "after"].map((key) => say(`models.proof.${key}`)),
-      rows.map(([label, pair, write]) => [label, number(write(pair.before)), number(write(pair.after))]),
+      rows.map(([label, pair, write]) => [
+        label,
+        number(write(pair.before)),
+        number(write(pair.after)),
+      ]),
     ),
   );
 }

@@ -30,7 +30,11 @@ export function draw({ today, daily, costs }) {
       say("overview.requests"),
       integer(today.requests),
       say("overview.yesterday", { count: integer(total[past.at(-1)] ?? 0) }),
-      spark(perDay((date) => total[date] ?? 0, today.requests), say("overview.requests"), integer),
+      spark(
+        perDay((date) => total[date] ?? 0, today.requests),
+        say("overview.requests"),
+        integer,
+      ),
     ),
     tile(
       say("overview.errors"),
@@ -76,12 +80,22 @@ function slowest({ days: rows, summary }, dates) {
       .map((row) => [row.date, row.p95_inference_time_ms]),
   );
   const label = `${say("overview.latency")}, ${busiest.model} ${busiest.version}`;
-  return spark(dates.map((date) => found.get(date) ?? null), label, ms);
+  return spark(
+    dates.map((date) => found.get(date) ?? null),
+    label,
+    ms,
+  );
 }
 
 function budget(one) {
   if (!one) {
-    return tile(say("overview.budget"), say("overview.budget.none"), say("overview.budget.hint"), null, "words");
+    return tile(
+      say("overview.budget"),
+      say("overview.budget.none"),
+      say("overview.budget.hint"),
+      null,
+      "words",
+    );
   }
   return tile(
     say("overview.budget"),

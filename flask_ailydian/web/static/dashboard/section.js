@@ -54,13 +54,17 @@ export class Section {
   /** Load and show; a failure never escapes. */
   async refresh(round) {
     this.last = Date.now();
+    this.round = round;
     try {
       const data = await this.load(round);
+      // Another period was chosen meanwhile.
+      if (this.round !== round) return;
       this.at = Date.now();
       this.failure?.remove();
       this.failure = null;
       this.show(data);
     } catch (failure) {
+      if (this.round !== round) return;
       if (!("word" in failure)) console.error(failure);
       this.fail(failure, round);
     }
@@ -68,15 +72,19 @@ export class Section {
 
   show(data) {
     const text = JSON.stringify(data);
-    if (text === this.seen) return;
-    this.seen = text;
-    this.redraw(data);
+    if (text !== this.seen) {
+      this.seen = text;
+      this.redraw(data);
+    }
     this.element.dataset.state = "ready";
   }
 
   redraw(data = JSON.parse(this.seen)) {
-    const open = [...this.body.querySelectorAll("details[open][data-key]")].map((d) => d.dataset.key);
-    const focused = this.body.contains(document.activeElement) && document.activeElement.dataset.key;
+    const open = [...this.body.querySelectorAll("details[open][data-key]")].map(
+      (d) => d.dataset.key,
+    );
+    const focused =
+      this.body.contains(document.activeElement) && document.activeElement.dataset.key;
     this.body.replaceChildren(...[this.draw(data)].flat(Infinity).filter(Boolean));
     for (const part of this.body.querySelectorAll("[data-key]")) {
       if (open.includes(part.dataset.key)) part.open = true;
@@ -95,7 +103,11 @@ export class Section {
     this.failure = h(
       "div",
       { class: stale ? "failure stale" : "failure", role: "alert" },
-      h("p", { class: "failure-title" }, stale ? say("failed.stale", { time: clock(this.at) }) : say("failed.title")),
+      h(
+        "p",
+        { class: "failure-title" },
+        stale ? say("failed.stale", { time: clock(this.at) }) : say("failed.title"),
+      ),
       h("p", null, excuse(failure)),
       retry,
     );

@@ -22,7 +22,13 @@ export function spark(values, label, format) {
   });
   return s(
     "svg",
-    { class: "spark", viewBox: "0 0 200 40", preserveAspectRatio: "none", role: "img", "aria-label": said },
+    {
+      class: "spark",
+      viewBox: "0 0 200 40",
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": said,
+    },
     s("path", { class: "area", d: `${d}V40H${points[0][0].toFixed(1)}Z` }),
     s("path", { class: "line", d, "vector-effect": "non-scaling-stroke" }),
   );
@@ -33,10 +39,21 @@ export function share(value, { limit = null, bad = false, colour = "" } = {}) {
   const wide = Math.min(Math.max(value, 0), 1) * 100;
   return s(
     "svg",
-    { class: `share ${bad ? "bad" : colour}`, viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+    {
+      class: `share ${bad ? "bad" : colour}`,
+      viewBox: "0 0 100 8",
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+    },
     s("rect", { class: "track", width: 100, height: 8 }),
     s("rect", { class: "bar", width: wide, height: 8 }),
-    limit === null ? null : s("path", { class: "limit", d: `M${limit * 100} -2V10`, "vector-effect": "non-scaling-stroke" }),
+    limit === null
+      ? null
+      : s("path", {
+          class: "limit",
+          d: `M${limit * 100} -2V10`,
+          "vector-effect": "non-scaling-stroke",
+        }),
   );
 }
 
@@ -45,14 +62,23 @@ export const pill = (kind, text) =>
 
 /** A long digest, shortened for the eye and copied whole. */
 export function digest(text) {
-  const button = h("button", { type: "button", class: "copy", "aria-label": `${say("copy")} ${text}` }, say("copy"));
+  const button = h(
+    "button",
+    { type: "button", class: "copy", "aria-label": `${say("copy")} ${text}` },
+    say("copy"),
+  );
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text);
     button.textContent = say("copied");
     setTimeout(() => (button.textContent = say("copy")), 2000);
   });
   // Pages that come without TLS may not write to the clipboard; the card has the whole digest.
-  return h("span", { class: "digest" }, h("code", null, text.slice(0, 12)), navigator.clipboard ? button : null);
+  return h(
+    "span",
+    { class: "digest" },
+    h("code", null, text.slice(0, 12)),
+    navigator.clipboard ? button : null,
+  );
 }
 
 /** Names and what they stand for. */
@@ -60,5 +86,7 @@ export const facts = (pairs) =>
   h(
     "dl",
     { class: "facts" },
-    pairs.filter(([, value]) => value != null).map(([label, value]) => h("div", null, h("dt", null, label), h("dd", null, value))),
+    pairs
+      .filter(([, value]) => value != null)
+      .map(([label, value]) => h("div", null, h("dt", null, label), h("dd", null, value))),
   );

@@ -4,7 +4,19 @@ import { behind, h, number, table } from "./dom.js";
 import { interval } from "./intervals.js";
 import { empty } from "./section.js";
 import { pill } from "./small.js";
-import { decimal, integer, moment, ms, name, percent, say, signed, signedPercent, signedTenth, translated } from "./words.js";
+import {
+  decimal,
+  integer,
+  moment,
+  ms,
+  name,
+  percent,
+  say,
+  signed,
+  signedPercent,
+  signedTenth,
+  translated,
+} from "./words.js";
 
 /** So many tests are shown whole: those that run, then the newest that have stopped. */
 const MOST = 6;
@@ -13,7 +25,10 @@ const RELATIVE = new Set(["latency", "cost"]);
 export async function load(round) {
   const { ab_tests: found } = await round.ask("/ab-tests");
   const newest = [...found].reverse();
-  const order = [...newest.filter((x) => x.status === "running"), ...newest.filter((x) => x.status !== "running")];
+  const order = [
+    ...newest.filter((x) => x.status === "running"),
+    ...newest.filter((x) => x.status !== "running"),
+  ];
   const whole = await Promise.all(
     order.slice(0, MOST).map((one) => round.ask(`/ab-tests/${encodeURIComponent(one.test_name)}`)),
   );
@@ -28,13 +43,19 @@ export function draw({ tests, older }) {
       "flask ailydian ab create NAME MODEL:V1 MODEL:V2 --mode shadow",
     );
   }
-  return [h("p", { class: "note" }, say("tests.note")), tests.map(card), older.length ? rest(older) : null];
+  return [
+    h("p", { class: "note" }, say("tests.note")),
+    tests.map(card),
+    older.length ? rest(older) : null,
+  ];
 }
 
 function card(test) {
   const { analysis, arms } = test;
   const shadow = test.mode === "shadow";
-  const split = shadow ? say("tests.shadow") : say("tests.split", { share: percent(test.traffic_split_percent / 100) });
+  const split = shadow
+    ? say("tests.shadow")
+    : say("tests.split", { share: percent(test.traffic_split_percent / 100) });
   const counts = shadow
     ? say("tests.counts.shadow", { count: integer(analysis.units.b) })
     : say("tests.counts", { a: integer(analysis.requests.a), b: integer(analysis.requests.b) });
@@ -47,12 +68,25 @@ function card(test) {
       null,
       h("h3", null, test.test_name),
       pill(test.status === "running" ? "active" : "inactive", say(`tests.${test.status}`)),
-      h("p", { class: "quiet" }, [split, say("tests.days", { days: decimal(analysis.days) }), counts, fits && !shadow ? say("tests.ratio.good") : null].filter(Boolean).join(" · ")),
+      h(
+        "p",
+        { class: "quiet" },
+        [
+          split,
+          say("tests.days", { days: decimal(analysis.days) }),
+          counts,
+          fits && !shadow ? say("tests.ratio.good") : null,
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      ),
     ),
     h(
       "dl",
       { class: "arms" },
-      ["a", "b"].map((arm) => h("div", null, h("dt", null, arm.toUpperCase()), h("dd", null, arms[arm]))),
+      ["a", "b"].map((arm) =>
+        h("div", null, h("dt", null, arm.toUpperCase()), h("dd", null, arms[arm])),
+      ),
     ),
     fits || shadow ? null : h("p", { class: "caution" }, say("tests.ratio.bad")),
     analysis.agreement?.compared ? agreement(analysis.agreement) : null,
@@ -75,14 +109,23 @@ function gap(key, metric) {
     satisfaction: (value) => say("metric.stars", { value: signed(value) }),
   };
   const points = (value) => say("metric.points", { value: signedTenth(value * 100) });
-  return { value: metric.difference, bounds: metric.difference_bounds, format: formats[key] ?? points };
+  return {
+    value: metric.difference,
+    bounds: metric.difference_bounds,
+    format: formats[key] ?? points,
+  };
 }
 
 function row(key, metric, alpha) {
   const { value, bounds, format } = gap(key, metric);
   const title = name("metric", key);
   if (value === null) {
-    return h("div", { class: "gap" }, h("h4", null, title), h("p", { class: "quiet" }, say("tests.unmeasured")));
+    return h(
+      "div",
+      { class: "gap" },
+      h("h4", null, title),
+      h("p", { class: "quiet" }, say("tests.unmeasured")),
+    );
   }
   const bound = (x) => (x === null ? say("tests.unbounded") : format(x));
   const [low, high] = bounds.map(bound);
@@ -98,8 +141,21 @@ function row(key, metric, alpha) {
     "div",
     { class: "gap" },
     h("h4", null, title, h("small", null, say(`metric.${metric.better}`))),
-    interval({ value, low: bounds[0], high: bounds[1], better, said, format, known: metric.p <= alpha }),
-    h("p", { class: "gap-value" }, h("b", null, format(value)), h("small", null, `${low} … ${high}`)),
+    interval({
+      value,
+      low: bounds[0],
+      high: bounds[1],
+      better,
+      said,
+      format,
+      known: metric.p <= alpha,
+    }),
+    h(
+      "p",
+      { class: "gap-value" },
+      h("b", null, format(value)),
+      h("small", null, `${low} … ${high}`),
+    ),
   );
 }
 
@@ -114,9 +170,27 @@ function agreement({ same, compared, bounds }) {
   return h(
     "div",
     { class: "gap" },
-    h("h4", null, say("tests.agreement"), h("small", null, say("of", { part: integer(same), whole: integer(compared) }))),
-    interval({ value: same / compared, low: bounds[0], high: bounds[1], zero: 0.5, span: [0, 1], said, format: percent }),
-    h("p", { class: "gap-value" }, h("b", null, percent(same / compared)), h("small", null, bounds.map(percent).join(" … "))),
+    h(
+      "h4",
+      null,
+      say("tests.agreement"),
+      h("small", null, say("of", { part: integer(same), whole: integer(compared) })),
+    ),
+    interval({
+      value: same / compared,
+      low: bounds[0],
+      high: bounds[1],
+      zero: 0.5,
+      span: [0, 1],
+      said,
+      format: percent,
+    }),
+    h(
+      "p",
+      { class: "gap-value" },
+      h("b", null, percent(same / compared)),
+      h("small", null, bounds.map(percent).join(" … ")),
+    ),
   );
 }
 
@@ -148,7 +222,11 @@ function numbers(test) {
       shown(metric.a.value),
       shown(metric.b.value),
       number(value === null ? "–" : format(value)),
-      number(value === null ? "–" : bounds.map((x) => (x === null ? say("tests.unbounded") : format(x))).join(" … ")),
+      number(
+        value === null
+          ? "–"
+          : bounds.map((x) => (x === null ? say("tests.unbounded") : format(x))).join(" … "),
+      ),
     ];
   });
   const tails = ["p50", "p95", "p99"].map((key) => [
@@ -167,7 +245,13 @@ const rest = (older) =>
     say("tests.older"),
     table(
       say("tests.older"),
-      [say("tests.name"), say("models.status"), say("tests.verdict"), say("trail.from"), say("trail.to")],
+      [
+        say("tests.name"),
+        say("models.status"),
+        say("tests.verdict"),
+        say("trail.from"),
+        say("trail.to"),
+      ],
       older.map((one) => [
         one.test_name,
         say(`tests.${one.status}`),

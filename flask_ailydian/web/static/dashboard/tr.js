@@ -1,5 +1,7 @@
 // Gösterge panelinin Türkçe söylediği her şey.
 
+import { sentences } from "./tr-sentences.js";
+
 const words = {
   "title": "Gösterge paneli",
   "skip": "İçeriğe geç",
@@ -89,7 +91,8 @@ const words = {
   "models.serving.single": "girdiler tek tek çalışır",
   "models.description": "Hakkında",
   "models.proof": "Optimizasyon kanıtı",
-  "models.proof.text": "{version} sürümünden üretildi ({method}) ve ayrılmış {samples} örnekte onunla karşılaştırıldı.",
+  "models.proof.text":
+    "{version} sürümünden üretildi ({method}) ve ayrılmış {samples} örnekte onunla karşılaştırıldı.",
   "models.proof.agreement": "Aynı yanıt",
   "models.proof.least": "{share}; %95 güvenle en az {least}",
   "models.proof.change": "Bir olasılıktaki en büyük değişim",
@@ -122,9 +125,11 @@ const words = {
   "traffic.bad": "Başarısız",
   "traffic.rate": "Hata oranı",
   "traffic.empty": "Henüz sayılmış gün yok",
-  "traffic.empty.hint": "Günlük değerleri, cron’un dilediğiniz sıklıkta çalıştırdığı bir komut hesaplar:",
+  "traffic.empty.hint":
+    "Günlük değerleri, cron’un dilediğiniz sıklıkta çalıştırdığı bir komut hesaplar:",
   "traffic.asof": "Günlük değerler {time} itibarıyladır.",
-  "traffic.note": "Birden çok modelin yüzdelikleri toplanamaz: p50, p95 ve p99 için bir model seçin.",
+  "traffic.note":
+    "Birden çok modelin yüzdelikleri toplanamaz: p50, p95 ve p99 için bir model seçin.",
 
   "money": "Yönlendirme ve maliyet",
   "money.queries": "Sorgu",
@@ -140,7 +145,8 @@ const words = {
   "money.budget.day": "Günün tamamı",
   "money.left": "{limit} bütçeden {left} kaldı",
   "money.empty": "Bu dönemde yönlendirilmiş sorgu yok",
-  "money.empty.hint": "Yönlendirici, yanıtlayabildiğini içeride yanıtlar ve ne kadar tasarruf ettirdiğini gösterir:",
+  "money.empty.hint":
+    "Yönlendirici, yanıtlayabildiğini içeride yanıtlar ve ne kadar tasarruf ettirdiğini gösterir:",
   "backend.onnx": "Yerel model",
   "backend.3rdparty": "Ücretli servis",
   "backend.3rdparty-fallback": "Yerel model yanıtlayamayınca ücretli servis",
@@ -150,8 +156,10 @@ const words = {
 
   "tests": "A/B testleri",
   "tests.empty": "Henüz başlatılmış A/B testi yok",
-  "tests.empty.hint": "İki sürüm trafiği paylaşabilir ya da biri ötekinin gölgesinde yanıt verebilir:",
-  "tests.note": "Aralıklar, ne kadar sık bakılırsa bakılsın geçerlidir (%95 güven). Noktalı çizgiyi kesen aralık fark göstermez; yeşil tarafta B daha iyidir.",
+  "tests.empty.hint":
+    "İki sürüm trafiği paylaşabilir ya da biri ötekinin gölgesinde yanıt verebilir:",
+  "tests.note":
+    "Aralıklar, ne kadar sık bakılırsa bakılsın geçerlidir (%95 güven). Noktalı çizgiyi kesen aralık fark göstermez; yeşil tarafta B daha iyidir.",
   "tests.split": "Trafiğin {share} kadarı B’ye gider",
   "tests.shadow": "B, A’nın gölgesinde görünmeden yanıt verir",
   "tests.days": "{days} gün",
@@ -177,7 +185,8 @@ const words = {
   "tests.unbounded": "açık",
   "tests.row": "{metric}: B’nin farkı {difference}; {low} ile {high} arasında. {direction}",
   "tests.agreement": "Aynı yanıt",
-  "tests.agreement.row": "{compared} yanıttan {same} tanesi aynıydı: {share}; {low} ile {high} arasında",
+  "tests.agreement.row":
+    "{compared} yanıttan {same} tanesi aynıydı: {share}; {low} ile {high} arasında",
   "tests.percentiles": "Gecikme",
   "tests.older": "Diğer testler",
   "tests.name": "Test",
@@ -194,9 +203,10 @@ const words = {
   "drift": "Kayma",
   "drift.empty": "Henüz karşılaştırılacak bir şey yok",
   "drift.empty.hint": "Bir sürümün ilk günleri ölçüt olur; sonraki günler onlarla karşılaştırılır.",
-  "drift.note": "Her sürümün son yedi günü, ilk günleriyle karşılaştırılır. İşaretin ötesinde bir şey kaymıştır.",
+  "drift.note":
+    "Her sürümün son yedi günü, ilk günleriyle karşılaştırılır. İşaretin ötesinde bir şey kaymıştır.",
   "drift.few": "gereken 200 istekten {rows}",
-  "drift.weeks": "Hafta günlerini karşılaştırır: dört hafta gerekir",
+  "drift.weeks": "Dört hafta gerekir",
   "drift.alarm": "Kaymış",
   "drift.calm": "Olduğu gibi",
   "drift.unknown": "Veri az",
@@ -204,8 +214,10 @@ const words = {
   "drift.value": "Değer",
   "drift.limit": "Sınır",
   "drift.capacity": "Kapasite",
-  "drift.capacity.text": "Son yedi günün en yoğununda {requests} istek; {capacity} istek karşılanabilir",
-  "drift.capacity.none": "Son yedi günün en yoğununda {requests} istek; karşılanabilecek istek sayısı ölçülmemiş (AILYDIAN_CAPACITY_PER_DAY)",
+  "drift.capacity.text":
+    "Son yedi günün en yoğununda {requests} istek; {capacity} istek karşılanabilir",
+  "drift.capacity.none":
+    "Son yedi günün en yoğununda {requests} istek; karşılanabilecek istek sayısı ölçülmemiş (AILYDIAN_CAPACITY_PER_DAY)",
   "signal.confidence": "Yanıtların güveni",
   "signal.latency": "Gecikme",
   "signal.classes": "Tahmin edilen sınıflar",
@@ -214,7 +226,8 @@ const words = {
   "signal.latency_p95": "Son günün p95 değeri",
 
   "trail": "Denetim izi",
-  "trail.may_not": "Denetim izini yönetme izni olanlar görebilir. Hesabınız bu sayfadaki diğer her şeyi okuyabilir.",
+  "trail.may_not":
+    "Denetim izini yönetme izni olanlar görebilir. Hesabınız bu sayfadaki diğer her şeyi okuyabilir.",
   "trail.note": "İzi kimin okuduğu da kayda geçer; bu yüzden iz, siz isteyince gösterilir.",
   "trail.kind": "Tür",
   "trail.kind.all": "Tüm türler",
@@ -237,7 +250,8 @@ const words = {
   "trail.incremental": "Yalnızca son sağlam bulunduğundan beri eklenenler",
   "trail.verifying": "Zincirler gözden geçiriliyor … {seconds} sn",
   "trail.whole": "İz sağlam",
-  "trail.whole.text": "Gözden geçirilen: {events} olay, {records} kayıt, {chains} zincir, {checkpoints} denetim noktası.",
+  "trail.whole.text":
+    "Gözden geçirilen: {events} olay, {records} kayıt, {chains} zincir, {checkpoints} denetim noktası.",
   "trail.broken": "İz sağlam değil",
   "trail.broken.text": "{count} yer hatalı. İlki: zincir {chain}, olay {seq}: {why}",
   "result.success": "Yanıtlandı",
@@ -268,6 +282,8 @@ const words = {
   "kind.key_revoked": "API anahtarı iptal edildi",
   "kind.job_submitted": "İş gönderildi",
   "kind.job_cancelled": "İş iptal edildi",
+  "kind.job_finished": "İş bitti",
+  "kind.job_expired": "İşin süresi doldu",
 
   "health": "Sağlık",
   "health.good": "Yanıt vermek için gereken her şey yerinde.",
@@ -281,36 +297,5 @@ const words = {
   "check.good": "İyi",
   "check.bad": "İyi değil",
 };
-
-const metric = (name, key) => name("metric", key).toLocaleLowerCase("tr");
-const units = { users: "kullanıcıdan", requests: "istekten" };
-const states = (text) =>
-  text.replace(/\((active|testing|inactive)\)/g, (_, state) => `(${words[`status.${state}`].toLocaleLowerCase("tr")})`);
-
-/** Sentences of the server, and how they are put in Turkish. */
-const sentences = [
-  [/^The arms did not get the shares that were planned \(p = (.+)\)/, ([, p]) => `Kollar planlanan payları almadı (p = ${p}): kimin sayıldığını bir şey etkiliyor, bu yüzden buradaki hiçbir sayıya dayanılamaz.`],
-  [/^No difference in (\w+) has been shown\.$/, ([, key], name) => `Fark gösterilemedi: ${metric(name, key)}.`],
-  [/^The difference in (\w+) is shown, and every guardrail holds\.$/, ([, key], name) => `Fark gösterildi (${metric(name, key)}) ve bütün koruma sınırları tutuyor.`],
-  [/^Arm B is worse in (\w+) by more than (.+)\.$/, ([, key, by], name) => `B kolu ${by} değerinden daha çok kötü: ${metric(name, key)}.`],
-  [/^An arm has (\d+) of the (\d+) (\w+) it needs\.$/, ([, has, of, unit]) => `Bir kolda, gereken ${of} ${units[unit]} ${has} tanesi var.`],
-  [/^(.+) of (.+) days have passed\.$/, ([, passed, of]) => `${of} günün ${passed} günü geçti.`],
-  [/^It is not excluded that the better arm is worse in (\w+) by more than (.+)\.$/, ([, key, by], name) => `İyi olan kolun ${by} değerinden daha çok kötü olmadığı kesin değil: ${metric(name, key)}.`],
-  [/^The database answers; schema version (.+)\.$/, ([, version]) => `Veritabanı yanıt veriyor; şema sürümü ${version}.`],
-  [/^The database does not answer \((.+)\)\.$/, ([, kind]) => `Veritabanı yanıt vermiyor (${kind}).`],
-  [/^Table (\S+) is missing\.$/, ([, table]) => `${table} tablosu yok.`],
-  [/^Table (\S+) lacks (.+)\.$/, ([, table, columns]) => `${table} tablosunda şunlar yok: ${columns}.`],
-  [/^No model is active or testing\.$/, () => "Etkin ya da denemede model yok."],
-  [/^The models cannot be read \((.+)\)\.$/, ([, kind]) => `Modeller okunamıyor (${kind}).`],
-  [/^(\d+) loadable: (.+)\.$/, ([, count, names]) => `${count} model yüklenebilir: ${states(names)}.`],
-  [/^(\d+) loaded in this process\.$/, ([, count]) => `Bu süreçte ${count} model yüklü.`],
-  [/^A model cannot be loaded: (.+)$/, ([, why]) => `Bir model yüklenemiyor: ${why}`],
-  [/^Not looked at: the database comes first\.$/, () => "Bakılmadı: önce veritabanı gerekir."],
-  [/^Serving\.$/, () => "Hizmet veriyor."],
-  [/^Draining\.$/, () => "Kapanmak üzere son istekleri bitiriyor."],
-  [/^Redis answers: /, () => "Redis yanıt veriyor: devre kesiciler ve saklanan yanıtlar paylaşılıyor."],
-  [/^Redis does not answer: breakers are kept by (the database|each worker)/, ([, where]) => `Redis yanıt vermiyor: devre kesicileri ${where === "the database" ? "veritabanı" : "her süreç"}, saklanan yanıtları her süreç kendi tutuyor.`],
-  [/^(\d+) rows wait for the database\.$/, ([, count]) => `${count} satır veritabanını bekliyor.`],
-];
 
 export default { words, sentences };

@@ -22,7 +22,10 @@ export function tools(again) {
 }
 
 export async function load(round) {
-  const [daily, { rolled_up_at }] = await Promise.all([round.ask(round.daily), round.ask("/metrics/today")]);
+  const [daily, { rolled_up_at }] = await Promise.all([
+    round.ask(round.daily),
+    round.ask("/metrics/today"),
+  ]);
   return { ...daily, rolled_up_at };
 }
 
@@ -83,7 +86,9 @@ export function draw({ from, to, days: rows, summary, rolled_up_at }) {
     h(
       "p",
       { class: "quiet" },
-      [rolled_up_at && say("traffic.asof", { time: moment(rolled_up_at) }), say("utc")].filter(Boolean).join(" "),
+      [rolled_up_at && say("traffic.asof", { time: moment(rolled_up_at) }), say("utc")]
+        .filter(Boolean)
+        .join(" "),
     ),
   ];
 }
@@ -91,7 +96,9 @@ export function draw({ from, to, days: rows, summary, rolled_up_at }) {
 /** One version: its three percentiles. Several: the p95 of each, as percentiles do not add up. */
 function latency(dates, rows, known) {
   const of = (each, member) => {
-    const found = new Map(rows.filter((row) => title(row) === each).map((row) => [row.date, row[member]]));
+    const found = new Map(
+      rows.filter((row) => title(row) === each).map((row) => [row.date, row[member]]),
+    );
     return dates.map((date) => found.get(date) ?? null);
   };
   const series = version

@@ -12,7 +12,9 @@ const KINDS = [
   ...["inference", "query", "egress_intent", "egress_result", "access_refused", "request_refused"],
   ...["model_registered", "model_activated", "ab_test_created", "ab_test_split", "ab_test_decided"],
   ...["ab_test_promoted", "ab_test_stopped", "export", "erasure", "correction", "retention"],
-  ...["answer_replayed", "keys_rotated", "key_created", "key_revoked", "job_submitted", "job_cancelled", "trail_read", "trail_verified", "writer_started"],
+  ...["job_submitted", "job_finished", "job_cancelled", "job_expired", "answer_replayed"],
+  ...["key_created", "key_revoked", "keys_rotated", "trail_read", "trail_verified"],
+  "writer_started",
 ];
 
 /** The section; it does not refresh by itself. */
@@ -22,7 +24,9 @@ export function trail() {
     "section",
     { id: "trail", "aria-labelledby": "trail-title", "data-state": "ready" },
     h("div", { class: "section-head" }, h("h2", { id: "trail-title" }, say("trail"))),
-    manages ? [h("p", { class: "note" }, say("trail.note")), verifying(), reading()] : h("p", { class: "lead" }, say("trail.may_not")),
+    manages
+      ? [h("p", { class: "note" }, say("trail.note")), verifying(), reading()]
+      : h("p", { class: "lead" }, say("trail.may_not")),
   );
 }
 
@@ -37,11 +41,15 @@ function verifying() {
     const told = h("span", null, say("trail.verifying", { seconds: 0 }));
     outcome.replaceChildren(h("progress", { "aria-label": say("trail.verify") }), told);
     const tick = setInterval(() => {
-      told.textContent = say("trail.verifying", { seconds: integer((Date.now() - started) / 1000) });
+      told.textContent = say("trail.verifying", {
+        seconds: integer((Date.now() - started) / 1000),
+      });
     }, 1000);
     try {
       const query = { incremental: incremental.checked ? "true" : "" };
-      outcome.replaceChildren(verdict(await ask(withQuery("/audit/verify", query), { patience: PATIENCE_MS })));
+      outcome.replaceChildren(
+        verdict(await ask(withQuery("/audit/verify", query), { patience: PATIENCE_MS })),
+      );
     } catch (failure) {
       outcome.replaceChildren(h("p", { class: "caution" }, excuse(failure)));
     } finally {
@@ -60,7 +68,10 @@ function verifying() {
 
 function verdict(report) {
   if (report.ok) {
-    const counts = ["events", "records", "chains", "checkpoints"].map((key) => [key, integer(report[key])]);
+    const counts = ["events", "records", "chains", "checkpoints"].map((key) => [
+      key,
+      integer(report[key]),
+    ]);
     return h(
       "div",
       { class: "whole-trail" },
@@ -73,14 +84,34 @@ function verdict(report) {
     "div",
     { class: "broken-trail" },
     h("p", { class: "outcome-title" }, say("trail.broken")),
-    h("p", null, say("trail.broken.text", { count: integer(report.bad.length), chain: chain ?? "–", seq: seq ?? "–", why })),
+    h(
+      "p",
+      null,
+      say("trail.broken.text", {
+        count: integer(report.bad.length),
+        chain: chain ?? "–",
+        seq: seq ?? "–",
+        why,
+      }),
+    ),
   );
 }
 
 function reading() {
   const result = h("div", { class: "events" });
-  const kind = h("select", { name: "kind" }, h("option", { value: "" }, say("trail.kind.all")), KINDS.map((key) => h("option", { value: key }, name("kind", key))));
-  const person = h("input", { name: "user_id", type: "text", autocomplete: "off", maxlength: 255, placeholder: say("trail.user.hint") });
+  const kind = h(
+    "select",
+    { name: "kind" },
+    h("option", { value: "" }, say("trail.kind.all")),
+    KINDS.map((key) => h("option", { value: key }, name("kind", key))),
+  );
+  const person = h("input", {
+    name: "user_id",
+    type: "text",
+    autocomplete: "off",
+    maxlength: 255,
+    placeholder: say("trail.user.hint"),
+  });
   const from = h("input", { name: "from", type: "datetime-local" });
   const to = h("input", { name: "to", type: "datetime-local" });
   const form = h(
@@ -138,7 +169,12 @@ async function page(result, query, before, after) {
   } catch (failure) {
     const again = h("button", { type: "button", class: "button" }, say("retry"));
     again.addEventListener("click", () => page(result, query, before, after));
-    const told = h("div", { class: "failure", role: "alert" }, h("p", null, excuse(failure)), again);
+    const told = h(
+      "div",
+      { class: "failure", role: "alert" },
+      h("p", null, excuse(failure)),
+      again,
+    );
     result.replaceChildren(...(before.length ? [list(before), told] : [told]));
   } finally {
     result.removeAttribute("aria-busy");
@@ -175,7 +211,13 @@ function detail({ record, detail: more, domain }) {
       "details",
       null,
       h("summary", null, say("trail.detail")),
-      h("dl", { class: "facts" }, members.map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, String(value))))),
+      h(
+        "dl",
+        { class: "facts" },
+        members.map(([key, value]) =>
+          h("div", null, h("dt", null, key), h("dd", null, String(value))),
+        ),
+      ),
     ),
   ];
 }

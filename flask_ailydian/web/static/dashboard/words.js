@@ -4,7 +4,8 @@ import en from "./en.js";
 import tr from "./tr.js";
 
 export const LANGUAGES = { en: "English", tr: "Türkçe" };
-export const language = document.documentElement.lang in LANGUAGES ? document.documentElement.lang : "en";
+export const language =
+  document.documentElement.lang in LANGUAGES ? document.documentElement.lang : "en";
 const { words, sentences } = { en, tr }[language];
 
 /** The words for `key`, with `{name}` replaced from `values`. */

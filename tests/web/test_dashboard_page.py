@@ -69,7 +69,7 @@ def test_the_language_is_asked_for_or_the_browser_s(readers: FlaskClient) -> Non
 
 def strings(language: str) -> dict[str, str]:
     source = (STATIC / "dashboard" / f"{language}.js").read_text("utf-8")
-    pairs = re.findall(r'^  ("[\w.-]+"): ("(?:[^"\\]|\\.)*"),$', source, re.MULTILINE)
+    pairs = re.findall(r'^  ("[\w.-]+"):\s+("(?:[^"\\]|\\.)*"),$', source, re.MULTILINE)
     return {json.loads(key): json.loads(text) for key, text in pairs}
 
 
@@ -78,6 +78,15 @@ def test_both_languages_say_the_same_things() -> None:
     assert list(english) == list(turkish) and len(english) > 200
     for key, text in english.items():
         assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", turkish[key])), key
+
+
+def test_every_kind_of_event_that_can_be_asked_for_has_its_words() -> None:
+    source = (STATIC / "dashboard" / "trail.js").read_text("utf-8")
+    listed = re.search(r"const KINDS = \[(.*?)\n\];", source, re.DOTALL)
+    assert listed is not None
+    kinds = re.findall(r'"(\w+)"', listed[1])
+    named = {key.removeprefix("kind.") for key in strings("en") if key.startswith("kind.")}
+    assert named == set(kinds) and len(kinds) == len(named)
 
 
 def test_nothing_is_parsed_as_markup_and_nothing_comes_from_elsewhere() -> None:

@@ -1,0 +1,251 @@
+"""Questions to the host's database that end in time, whatever the database does."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import contextlib
+import dataclasses
+import socket
+import threading
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from .engine.forks import restart_in_children
+from .errors import BackendUnavailable
+
+#: After somebody waited in vain, for so many seconds others wait no longer than SHORT.
+SILENCE, SHORT = 0.2, 0.05
+#: How many connections may be on their way at once without an answer.
+ON_THEIR_WAY = 4
+
+
+class DatabaseUnavailable(BackendUnavailable, TimeoutError):
+    """The database is away, or does not answer in time."""
+
+    title = "The database does not answer."
+
+
+class HostEngine:
+    """The host's engine, also for a thread without an app context once one with it has asked."""
+
+    def __init__(self, db: t.Any) -> None:
+        self._db = db
+        self._engine: sa.Engine | None = None
+
+    def __call__(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = self._db.engine
+        return self._engine
+
+
+class Database:
+    """The host's engine with a deadline.
+
+    A server that has stopped takes connections and never answers; what a driver can do about
+    that is the host's to set. So connections are made on a thread that may be left behind, and
+    one that does not answer in time is cut. SQLite is asked as it is: a file answers or fails.
+
+    :param seconds: How long a question may take.
+    """
+
+    def __init__(self, engine: c.Callable[[], sa.Engine], seconds: float) -> None:
+        self.engine = engine
+        self.seconds = seconds
+        self._silent_until = 0.0
+        self._watch = _Watch()
+        self.start_anew()
+        restart_in_children(self)
+
+    def start_anew(self) -> None:
+        """In a forked child: nothing is on its way yet."""
+        self._waiting: set[Attempt] = set()
+
+    @contextlib.contextmanager
+    def connect(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
+        """Lend a connection for the length of the block.
+
+        :raises DatabaseUnavailable: when it is away or does not answer in time.
+        """
+        engine = self.engine()
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                yield connection
+            return
+        due = time.monotonic() + self.patience(self.seconds if seconds is None else seconds)
+        try:
+            connection = self._connected(engine, due)
+        except TimeoutError:
+            self.fell_silent(seconds)
+            raise
+        except sa.exc.OperationalError as error:
+            raise DatabaseUnavailable() from error
+        watched = self._watch.begin(connection, due)
+        try:
+            yield connection
+            self._silent_until = 0.0
+        except sa.exc.DBAPIError as error:
+            if not (watched.cut or error.connection_invalidated):
+                raise
+            if watched.cut:
+                self.fell_silent(seconds)
+            raise DatabaseUnavailable() from error
+        finally:
+            self._watch.end(watched)
+            if watched.cut:
+                connection.invalidate()
+            connection.close()
+
+    @contextlib.contextmanager
+    def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
+        """Lend a connection inside a transaction, which ends with the block."""
+        with self.connect(seconds) as connection, connection.begin():
+            yield connection
+
+    def patience(self, seconds: float) -> float:
+        """Return how long to wait: not as long when somebody has just waited in vain.
+
+        So a request that met a frozen database once does not wait for it again and again.
+        """
+        return seconds if time.monotonic() >= self._silent_until else min(seconds, SHORT)
+
+    def fell_silent(self, seconds: float | None = None) -> None:
+        """Note that somebody waited in vain; a glance of less than the full time says nothing."""
+        if seconds is None or seconds >= self.seconds:
+            self._silent_until = time.monotonic() + SILENCE
+
+    def _connected(self, engine: sa.Engine, due: float) -> sa.Connection:
+        # Those that were left behind and have come to an end give their place back.
+        self._waiting = {attempt for attempt in self._waiting if attempt.running}
+        if len(self._waiting) >= ON_THEIR_WAY:
+            raise DatabaseUnavailable()
+        attempt = Attempt(engine.connect)
+        try:
+            return attempt.result(due - time.monotonic())
+        except TimeoutError:
+            self._waiting = {*self._waiting, attempt}
+            attempt.leave_behind()
+            raise
+
+
+class Attempt:
+    """One connection being made, on a thread that may be left behind."""
+
+    def __init__(self, connect: c.Callable[[], sa.Connection]) -> None:
+        self._made: sa.Connection | None = None
+        self._error: Exception | None = None
+        self._left = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, args=(connect,), daemon=True)
+        self._thread.start()
+
+    def _run(self, connect: c.Callable[[], sa.Connection]) -> None:
+        try:
+            made = connect()
+        except Exception as error:
+            self._error = error
+            return
+        with self._lock:
+            self._made = made
+            unwanted = self._left
+        if unwanted:
+            made.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether nothing has come of it yet."""
+        return self._thread.is_alive()
+
+    @property
+    def over(self) -> bool:
+        """Whether it failed: then another attempt is worth making."""
+        return not self._thread.is_alive() and self._made is None
+
+    def result(self, seconds: float) -> sa.Connection:
+        """Return the connection once it is there.
+
+        :raises TimeoutError: when it takes longer; a later call may still get it.
+        """
+        self._thread.join(max(0.0, seconds))
+        if self._error is not None:
+            raise self._error
+        if self._made is None:
+            raise DatabaseUnavailable()
+        return self._made
+
+    def leave_behind(self) -> None:
+        """Want the connection no more: once it is there it goes back to where it is from."""
+        with self._lock:
+            self._left = True
+            made = self._made
+        if made is not None:
+            made.close()
+
+
+def cut(connection: sa.Connection) -> None:
+    """Make a call that waits for a server fail now; may be called from another thread."""
+    fileno = getattr(connection.connection.dbapi_connection, "fileno", None)
+    if fileno is None:
+        return
+    try:
+        with socket.socket(fileno=fileno()) as borrowed:
+            try:
+                borrowed.shutdown(socket.SHUT_RDWR)
+            finally:
+                # The descriptor is the driver's; it closes it.
+                borrowed.detach()
+    except OSError:
+        pass
+
+
+@dataclasses.dataclass(eq=False)
+class _Watched:
+    """One connection in use; *cut* once it took too long."""
+
+    connection: sa.Connection
+    due: float
+    cut: bool = False
+
+
+class _Watch:
+    """Cuts connections that take too long: one thread, made when needed, gone when idle."""
+
+    def __init__(self) -> None:
+        self.start_anew()
+        restart_in_children(self)
+
+    def start_anew(self) -> None:
+        """In a forked child: nothing is watched."""
+        self._change = threading.Condition()
+        self._all: set[_Watched] = set()
+        self._running = False
+
+    def begin(self, connection: sa.Connection, due: float) -> _Watched:
+        """Watch *connection* until :meth:`end`."""
+        watched = _Watched(connection, due)
+        with self._change:
+            self._all.add(watched)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="ailydian-watch", daemon=True).start()
+        return watched
+
+    def end(self, watched: _Watched) -> None:
+        """Watch it no more; when this returns nobody else touches it."""
+        with self._change:
+            self._all.discard(watched)
+
+    def _run(self) -> None:
+        idle = 0
+        with self._change:
+            while idle < 100:
+                # It looks by the clock and is not woken for each question: those are many.
+                self._change.wait(SHORT)
+                moment = time.monotonic()
+                for watched in [w for w in self._all if w.due <= moment]:
+                    watched.cut = True
+                    self._all.discard(watched)
+                    cut(watched.connection)
+                idle = 0 if self._all else idle + 1
+            self._running = False

@@ -1,0 +1,259 @@
+"""The n-th call of the operating system fails, for n = 1 and so on: a row or a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import typing as t
+from collections import Counter
+from pathlib import Path
+
+import onnx_models
+import pytest
+from audit.trails import events
+from chaos.proxy import standing_before
+from databases import database
+from flask import Flask
+from hosts import dispose
+from hosts import make_host
+from pictures import data_uri
+from pictures import encoded
+
+from flask_ailydian import current_ailydian
+from flask_ailydian.audit.checkpoints import of_line
+from flask_ailydian.errors import AuditUnavailable
+from flask_ailydian.registration import Declared
+
+URL = "/api/pytorch/inference"
+BODY = {"model_name": "shapes", "image": data_uri(encoded()), "user_id": "alice"}
+
+
+class Saboteur:
+    """Makes the n-th call of a kind fail, by Python's own audit hook: the call itself is real."""
+
+    def __init__(self) -> None:
+        self._event = ""
+        self._about: t.Callable[[tuple[t.Any, ...]], bool] = lambda args: False
+        self._left = 0
+        self.calls = 0
+        # A hook stays for the life of the process; this one does nothing unless told to.
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple[t.Any, ...]) -> None:
+        if event == self._event and self._about(args):
+            self.calls += 1
+            if self.calls == self._left:
+                raise OSError(5, "Input/output error")
+
+    @contextlib.contextmanager
+    def failing(
+        self, event: str, n: int, about: t.Callable[[tuple[t.Any, ...]], bool]
+    ) -> t.Iterator[None]:
+        self.calls, self._left, self._about, self._event = 0, n, about, event
+        try:
+            yield
+        finally:
+            self._event = ""
+
+
+SABOTEUR = Saboteur()
+
+
+def registered(app: Flask, domain: str = "medical") -> None:
+    with app.app_context():
+        current_ailydian.registry.register(
+            onnx_models.classifier(labels=3, size=8),
+            "shapes",
+            "v1",
+            Declared(labels=["circle", "square", "star"], domain=domain),
+            activate=True,
+        )
+
+
+def asked(app: Flask) -> tuple[int, str | None]:
+    answer = app.test_client().post(URL, json=BODY)
+    return answer.status_code, answer.json.get("id")
+
+
+def check(app: Flask, found: list[tuple[int, str | None]]) -> None:
+    """Every answer that was given has one row, no request has two, and the trail is whole."""
+    with app.app_context():
+        counted = Counter(event.id for event in events(app, "inference"))
+        report = app.extensions["ailydian"].audit.inspection.verify()
+    assert all(status in (200, 503) for status, _ in found), found
+    assert {id for status, id in found if status == 200} <= set(counted)
+    assert max(counted.values(), default=1) == 1 and len(counted) <= len(found)
+    assert report.ok, report.bad
+
+
+def close(app: Flask) -> None:
+    with app.app_context():
+        app.extensions["ailydian"].audit.close()
+    dispose(app)
+
+
+@pytest.mark.parametrize("keys", ["there", "made-anew"])
+def test_whatever_file_cannot_be_opened_there_is_a_row_or_a_refusal(
+    tmp_path: Path, keys: str
+) -> None:
+    models = str(tmp_path / "models")
+    app = make_host(tmp_path, AILYDIAN_MODEL_DIR=models, AILYDIAN_CHECKPOINT_SECONDS=0.0)
+    registered(app, domain="civic")
+    close(app)
+    own = tmp_path / "instance" / "ailydian"
+
+    def about(args: tuple[t.Any, ...]) -> bool:
+        return isinstance(args[0], str | Path) and str(args[0]).startswith(str(tmp_path))
+
+    found: list[tuple[int, str | None]] = []
+    n, calls = 0, 0
+    while n <= calls:
+        n += 1
+        if keys == "made-anew":
+            shutil.rmtree(own)
+        # Each time an app that has opened nothing yet.
+        app = make_host(
+            tmp_path,
+            create=False,
+            AILYDIAN_MODEL_DIR=models,
+            AILYDIAN_CHECKPOINT_SECONDS=0.0 if keys == "made-anew" else 3600.0,
+        )
+        checkpoints = app.extensions["ailydian"].audit.checkpoints
+        with SABOTEUR.failing("open", n, about), app.app_context():
+            found.append(asked(app))
+            if keys == "there" and found[-1][0] == 200:
+                checkpoints.make(now=True)
+        calls = SABOTEUR.calls
+        found.append(asked(app))
+        assert found[-1][0] == 200, n
+        with app.app_context():
+            assert not checkpoints.retry_exports()
+        check(app, found)
+        close(app)
+    # Keys, model, export; the last time nothing failed.
+    assert n > 4 and found[-2][0] == 200
+
+
+def test_whatever_message_to_a_server_is_the_last_there_is_a_row_or_a_refusal(
+    tmp_path: Path,
+) -> None:
+    with database("postgresql", tmp_path) as url:
+        app = make_host(tmp_path, database=url)
+        registered(app)
+        close(app)
+        proxy, through = standing_before(url)
+        app = make_host(
+            tmp_path, database=through, create=False, AILYDIAN_AUDIT_TIMEOUT_SECONDS=2.0
+        )
+        found: list[tuple[int, str | None]] = []
+        try:
+            assert asked(app)[0] == 200
+            n, reached = 0, True
+            while reached and n < 60:
+                n += 1
+                proxy.drop_after(n)
+                found.append(asked(app))
+                reached = proxy.dropped
+                proxy.thaw()
+                found.append(asked(app))
+                assert found[-1][0] == 200, n
+            assert n > 4
+            with app.app_context():
+                rows = [e.id for e in events(app, "inference")]
+            assert len(set(rows)) == len(rows) <= len(found) + 1
+            assert {id for status, id in found if status == 200} <= set(rows)
+            assert {status for status, _ in found} <= {200, 503}
+            with app.app_context():
+                assert app.extensions["ailydian"].audit.inspection.verify().ok
+        finally:
+            proxy.close()
+            close(app)
+
+
+class Taking(http.server.BaseHTTPRequestHandler):
+    """Takes what is posted."""
+
+    taken: t.ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: t.Any) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook() -> t.Iterator[str]:
+    Taking.taken.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taking)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/checkpoints"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_sink_that_cannot_be_reached_holds_no_answer_back_and_gets_everything_later(
+    tmp_path: Path, webhook: str
+) -> None:
+    app = make_host(
+        tmp_path, AILYDIAN_CHECKPOINT_SINKS=[webhook], AILYDIAN_CHECKPOINT_SECONDS=3600.0
+    )
+    registered(app)
+    audit = app.extensions["ailydian"].audit
+    found = []
+    with app.app_context():
+        for n in range(1, 4):
+            with SABOTEUR.failing("socket.connect", n, lambda args: True):
+                for _ in range(2):
+                    found.append(asked(app))
+                    audit.checkpoints.make(audit._delivery._committer.chain, now=True)
+        assert not audit.checkpoints.retry_exports()
+        stored = [body for body, _, _ in audit.checkpoints.read()]
+        assert [status for status, _ in found] == [200] * 6
+    check(app, found)
+    assert len(stored) >= 6
+    assert {of_line(line.decode())[0] for line in Taking.taken} >= set(stored)
+    close(app)
+
+
+def test_a_disk_that_is_full_refuses_and_answers_again_once_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small tmpfs can be mounted by root only; run as root: make chaos")
+    try:
+        app = make_host(
+            tmp_path,
+            database=f"sqlite:///{disk / 'host.db'}",
+            AILYDIAN_CHECKPOINT_SECONDS=0.0,
+        )
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * 2**18)
+        audit = app.extensions["ailydian"].audit
+        acknowledged = []
+        with app.app_context():
+            with pytest.raises(AuditUnavailable):
+                for _ in range(5000):
+                    acknowledged.append(audit.note("filling", detail={"text": "x" * 400}))
+            assert len(acknowledged) > 10
+            for _ in range(3):
+                with pytest.raises(AuditUnavailable):
+                    audit.note("still full", detail={"text": "x" * 40_000})
+            ballast.unlink()
+            acknowledged.append(audit.note("filling"))
+            found = [event.id for event in events(app, "filling")]
+            assert set(acknowledged) <= set(found) and len(set(found)) == len(found)
+            assert audit.inspection.verify().ok
+        close(app)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
