@@ -18,6 +18,7 @@ import sys
 
 sys.path.insert(0, {tests!r})
 
+import click
 import onnx_models
 from flask import Flask
 from flask_ailydian import FlaskAilydian
@@ -44,10 +45,16 @@ ailydian = FlaskAilydian(app)
 
 
 @app.cli.command("fill")
-def fill():
+@click.argument("what", default="model")
+def fill(what):
     from flask_ailydian import current_ailydian
     from flask_ailydian.registration import Declared
 
+    if what == "ask":
+        import pictures
+
+        current_ailydian.predict("shapes", image=pictures.encoded(), user_id="u-42")
+        return
     declared = Declared(labels=["circle", "square", "star"])
     current_ailydian.registry.register(
         onnx_models.classifier(labels=3, size=8), "shapes", "v1", declared, activate=True

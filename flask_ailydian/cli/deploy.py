@@ -10,7 +10,8 @@ from flask.cli import ScriptInfo
 from flask.cli import with_appcontext
 
 from ..deploying import deployment
-from ..deploying.deployment import place
+from ..deploying import standing
+from ..deploying.standing import place
 from ..deploying.steps import Stopped
 from ..state import current_ailydian
 from .group import ailydian
@@ -71,7 +72,7 @@ def deploy(
 def stop(as_json: bool) -> None:
     """Stop the server that was deployed here, and nobody else."""
     try:
-        said = deployment.stop(place())
+        said = standing.stop(place())
     except Stopped as stopped:
         raise click.ClickException(_sentence(stopped)) from stopped
     print_json({"said": said}) if as_json else click.echo(said)
@@ -81,7 +82,7 @@ def stop(as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Say what runs here; exits with 1 when nothing does, or it is not ready."""
-    found = deployment.status(place(), current_ailydian.settings.url_prefix)
+    found = standing.status(place(), current_ailydian.settings.url_prefix)
     if as_json:
         print_json(found)
     elif not found["running"]:

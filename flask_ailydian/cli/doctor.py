@@ -9,8 +9,8 @@ import click
 from ..checks import app
 from ..checks import data
 from ..checks import machine
-from ..deploying.deployment import place
-from ..deploying.deployment import status
+from ..deploying.standing import place
+from ..deploying.standing import status
 from ..health import Finding
 from ..state import current_ailydian
 from .group import ailydian

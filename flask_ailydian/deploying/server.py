@@ -20,6 +20,8 @@ from .processes import look
 from .processes import Running
 from .steps import Stopped
 
+#: So long a server may take to finish its requests.
+STOP_SECONDS = 60.0
 RECOMMENDED = "python:flask_ailydian.deploying.recommended"
 
 

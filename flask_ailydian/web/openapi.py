@@ -44,6 +44,8 @@ SIMPLE: dict[type, str] = {
     ma.fields.Integer: "integer",
 }
 BINARY = {"type": "string", "format": "binary"}
+#: What says "not ready" in the body of its answer, and not in that of an error.
+ANSWER_NOT_READY = ("ready", "oip_ready")
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -140,7 +142,7 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         lines = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["application/x-ndjson"] = lines
     for code in fails:
-        if route.endpoint == "ready" and code == 503:
+        if route.endpoint in ANSWER_NOT_READY and code == 503:
             content = {"application/json": {"schema": schema}}
         else:
             content = {"application/problem+json": {"schema": Problem}}

@@ -68,7 +68,10 @@ class Erased(ma.Schema):
 
 
 class Exported(ma.Schema):
-    """Everything that is kept about a person."""
+    """Everything that is kept about a person; rooms that keep more add a list of their own."""
+
+    class Meta:
+        unknown = ma.INCLUDE
 
     schema = fields.String(required=True)
     user_id = fields.String(required=True)
