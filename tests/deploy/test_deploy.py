@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 from deployed_host import Host
+from pictures import data_uri
+from pictures import encoded
 
 EIGHT = [
     "pre-flight",
@@ -40,7 +42,7 @@ def ask(host: Host, path: str) -> tuple[int, t.Any]:
 
 
 class Load:
-    """Callers that do not try twice: half of them keep their connection, half do not."""
+    """Callers that do not try twice: some keep their connection, some do not, some infer."""
 
     def __init__(self, port: int, callers: int = 6) -> None:
         self.failed: list[str] = []
@@ -49,7 +51,7 @@ class Load:
         self._port = port
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._call, args=(number % 2 == 0,))
+            threading.Thread(target=self._call, args=(number % 2 == 0, number % 3 == 2))
             for number in range(callers)
         ]
 
@@ -63,18 +65,22 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _call(self, keeps: bool) -> None:
+    def _call(self, keeps: bool, infers: bool) -> None:
         connection = None
+        picture = data_uri(encoded())
+        asked = json.dumps({"model_name": "shapes", "image": picture}) if infers else None
+        method, path = ("POST", "/api/pytorch/inference") if infers else ("GET", "/version")
         while not self._over.is_set():
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-                headers = {} if keeps else {"Connection": "close"}
-                connection.request("GET", "/version", headers=headers)
+                headers = {"Content-Type": "application/json"}
+                headers |= {} if keeps else {"Connection": "close"}
+                connection.request(method, path, asked, headers)
                 response = connection.getresponse()
                 body = json.loads(response.read())
                 assert response.status == 200
-                self.pids.add(body["pid"])
+                self.pids |= {body["pid"]} if "pid" in body else set()
                 self.answered += 1
             except Exception as error:
                 self.failed.append(f"{'kept' if keeps else 'new'}: {error!r}")
