@@ -108,15 +108,15 @@ class Delivery:
         deadline = time.monotonic() + self._database.patience(self._limits.timeout)
         item: Item | None = None
         try:
-            if self._opener is None:
-                self._opener = self._subjects.deployment()
             item = made()
+            self._open()
             try:
                 self._writer.write(item, deadline)
             except SubjectGone:
                 # Erased while the row was on its way: to the trail they are somebody new.
                 self._subjects.forget_all()
                 item = made()
+                self._open()
                 self._writer.write(item, deadline)
         except WorkFailed as failed:
             raise failed.error from None
@@ -145,16 +145,22 @@ class Delivery:
         if isinstance(error, (*DATA, Unstorable)):
             return False
         try:
-            self.shipping.spool.put(item)
+            refs = (item.event.actor_ref, item.event.subject_ref, item.event.sealed_ref)
+            self.shipping.spool.put(item, self._subjects.made_here(refs))
         except (Full, OSError, sqlite3.Error) as second:
             log.error("the spool did not take a row: %s", type(second).__name__)
             return False
         log.warning("audit row %s waits in the spool: %s", item.event.id, type(error).__name__)
         return True
 
-    def _ship(self, item: Item) -> None:
-        if self._opener is None:
+    def _open(self) -> None:
+        """See that a chain can begin: under a key that the database has."""
+        opener = self._opener
+        if opener is None or self._subjects.made_here((opener.ref,)):
             self._opener = self._subjects.deployment()
+
+    def _ship(self, item: Item) -> None:
+        self._open()
         self._writer.write(item, time.monotonic() + self._limits.timeout)
 
     def _opening(self) -> Event:

@@ -8,12 +8,14 @@ import dataclasses
 import json
 import typing as t
 
+from . import canonical
 from .chain import Event
 from .claims import Reply
 from .keys import KeyUnavailable
 from .policy import Policy
 from .subjects import Subject
 from .subjects import Subjects
+from .writer import Item
 
 MARK = "sealed:"
 
@@ -108,8 +110,7 @@ class Sealer:
             return None
 
     def _text(self, plain: str, subject: Subject, what: str) -> str:
-        sealed = base64.b64encode(subject.seal(plain.encode(), what)).decode()
-        return f"{MARK}{subject.ref}:{sealed}"
+        return _text(plain.encode(), subject, what)
 
     def _opened(self, text: str, what: str) -> str:
         _, ref, sealed = text.split(":")
@@ -121,3 +122,43 @@ def sealed(event: Event, under: Subject, detail: Detail) -> Event:
     plain = json.dumps(dict(detail), sort_keys=True, separators=(",", ":"), allow_nan=False)
     payload = under.seal(plain.encode(), f"event {event.id}")
     return dataclasses.replace(event, sealed_ref=under.ref, payload=payload)
+
+
+def _text(plain: bytes, subject: Subject, what: str) -> str:
+    return f"{MARK}{subject.ref}:{base64.b64encode(subject.seal(plain, what)).decode()}"
+
+
+def moved(item: Item, old: Subject, new: Subject) -> Item:
+    """Return *item* about *new* in place of *old*, before it is linked: the same person.
+
+    A fingerprint stays as it was made: it dies with the old key, and equals no later one.
+    """
+
+    def ref(given: str | None) -> str | None:
+        return new.ref if given == old.ref else given
+
+    def text(given: t.Any, what: str) -> t.Any:
+        if not isinstance(given, str) or not given.startswith(f"{MARK}{old.ref}:"):
+            return given
+        return _text(old.open(base64.b64decode(given.rsplit(":", 1)[1]), what), new, what)
+
+    event, log, settle = item.event, item.log, item.settle
+    payload, what = event.payload, f"event {event.id}"
+    if payload is not None and event.sealed_ref == old.ref:
+        payload = new.seal(old.open(payload, what), what)
+    record_hash = event.record_hash
+    if log is not None:
+        result = text(log["result"], event.id)
+        log = log | {"user_id": ref(log["user_id"]), "result": result}
+        record_hash = canonical.record_hash([log[name] for name in canonical.RECORD])
+    if settle is not None and settle[1] is not None:
+        settle = (settle[0], settle[1] | {"body": text(settle[1]["body"], "reply")})
+    event = dataclasses.replace(
+        event,
+        actor_ref=ref(event.actor_ref),
+        subject_ref=ref(event.subject_ref),
+        sealed_ref=ref(event.sealed_ref),
+        payload=payload,
+        record_hash=record_hash,
+    )
+    return Item(event, log, settle)

@@ -52,17 +52,18 @@ def create_ledger(
     table = tables.Subject.__table__
     database = Database(HostEngine(db), settings.audit_timeout_seconds)
     engine = database.engine
+    offline = settings.audit_failure == "spool"
     if settings.subject_keys_url:
         own = Database(_own_engine(settings.subject_keys_url, table), database.seconds)
-        subjects = Subjects(own, table, keys, separate=True)
+        subjects = Subjects(own, table, keys, separate=True, offline=offline)
     else:
-        subjects = Subjects(database, table, keys)
+        subjects = Subjects(database, table, keys, offline=offline)
     signer = Signer(keys)
     outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
     files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
     checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
     shipping = None
-    if settings.audit_failure == "spool":
+    if offline:
         spool = Spool(folder / "spool.db", settings.spool_rows)
         shipping = Shipping(spool, engine, tables, subjects)
     return Ledger(

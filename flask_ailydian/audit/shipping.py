@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from ..tables import Tables
 from .commit import DATA
 from .commit import SubjectGone
+from .sealing import moved
 from .spool import Spool
 from .subjects import Subjects
 from .writer import Item
@@ -57,6 +58,11 @@ class Shipping:
         return self.spool.waiting() > 0
 
     def _write(self, item: Item, write: c.Callable[[Item], None]) -> None:
+        refs = (item.event.actor_ref, item.event.subject_ref, item.event.sealed_ref)
+        for person in self.spool.persons(refs):
+            local, known = self._subjects.adopt(person)
+            if known.ref != local.ref:
+                item = moved(item, local, known)
         try:
             write(item)
         except SubjectGone:

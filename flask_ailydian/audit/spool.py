@@ -29,9 +29,10 @@ class Spool:
         self._limit = limit
         self._lock = threading.Lock()
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Item, persons: t.Sequence[dict[str, t.Any]] = ()) -> None:
         """Write *item*; it is on disk when this returns.
 
+        :param persons: Rows of persons whom the database does not know yet.
         :raises Full: when the spool is.
         """
         with self._lock:
@@ -44,6 +45,9 @@ class Spool:
                         raise Full()
                     values = (item.event.id, packed(item))
                     db.execute("INSERT INTO rows (id, body) VALUES (?, ?)", values)
+                    for row in persons:
+                        known = (row["ref"], json.dumps(row, default=_plain))
+                        db.execute("INSERT OR IGNORE INTO persons VALUES (?, ?)", known)
             finally:
                 db.close()
 
@@ -59,13 +63,26 @@ class Spool:
             finally:
                 db.close()
 
+    def persons(self, refs: t.Collection[str | None]) -> list[dict[str, t.Any]]:
+        """Return the rows of those of *refs* who were made without the database."""
+        marks = ",".join("?" * len(refs))
+        with self._lock:
+            db = self._opened()
+            try:
+                query = f"SELECT body FROM persons WHERE ref IN ({marks})"
+                found = db.execute(query, tuple(refs)).fetchall()
+            finally:
+                db.close()
+        return [json.loads(body, object_hook=_typed) for (body,) in found]
+
     def drop(self, id: str) -> None:
-        """Forget a row that the database has now."""
+        """Forget a row that the database has now, and with the last one the persons."""
         with self._lock:
             db = self._opened()
             try:
                 with db:
                     db.execute("DELETE FROM rows WHERE id = ?", (id,))
+                    db.execute("DELETE FROM persons WHERE NOT EXISTS (SELECT 1 FROM rows)")
             finally:
                 db.close()
 
@@ -93,6 +110,7 @@ class Spool:
             "CREATE TABLE IF NOT EXISTS rows"
             " (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, body TEXT)"
         )
+        db.execute("CREATE TABLE IF NOT EXISTS persons (ref TEXT PRIMARY KEY, body TEXT)")
         return db
 
 

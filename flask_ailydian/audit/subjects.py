@@ -55,6 +55,8 @@ class Subjects:
 
     :param database: Holds the wrapped keys.
     :param separate: Whether that is another database than the one with the rows.
+    :param offline: Whether a person is made here while that database is away; who is made so is
+        told by :meth:`made_here` and must be brought to it by :meth:`adopt`.
     """
 
     def __init__(
@@ -64,9 +66,12 @@ class Subjects:
         keys: KeyProvider,
         *,
         separate: bool = False,
+        offline: bool = False,
     ) -> None:
         self._database = database
         self.separate = separate
+        self._offline = offline
+        self._made_here: dict[bytes, tuple[Subject, dict[str, t.Any]]] = {}
         self.table = table
         self.keys = keys
         self._lock = threading.Lock()
@@ -140,9 +145,15 @@ class Subjects:
             if cached is not None and cached[0] > moment:
                 self._cache.move_to_end(name)
                 return cached[1]
-        row = self._row(name)
-        subject = self._opened(row) if row is not None else self._made(name, user_id)
+        try:
+            row = self._row(name)
+            subject = self._opened(row) if row is not None else self._made(name, user_id)
+        except (sa.exc.SQLAlchemyError, OSError):
+            if not self._offline:
+                raise
+            return self._without_database(name, user_id)
         with self._lock:
+            self._made_here.pop(name, None)
             self._cache[name] = (moment + CACHED_SECONDS, subject)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
@@ -156,7 +167,59 @@ class Subjects:
     def _opened(self, row: t.Any) -> Subject:
         return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
 
+    def _without_database(self, name: bytes, user_id: str | None) -> Subject:
+        with self._lock:
+            if name not in self._made_here:
+                self._made_here[name] = self._new(name, user_id)
+            return self._made_here[name][0]
+
+    def made_here(self, refs: c.Collection[str | None]) -> list[dict[str, t.Any]]:
+        """Return the rows of those of *refs* whom no database knows yet."""
+        with self._lock:
+            return [row for subject, row in self._made_here.values() if subject.ref in refs]
+
+    def adopt(self, row: dict[str, t.Any]) -> tuple[Subject, Subject]:
+        """Bring a person who was made without the database to it.
+
+        :returns: Who they were, and who they are: somebody else when the database knew them.
+        """
+        local = Subject(
+            row["ref"], self.keys.unwrap(row["key_id"], row["wrapped"], row["ref"].encode())
+        )
+        c = self.table.c
+        name = DEPLOYMENT
+        if row["identity"] is not None:
+            name = b"user\0" + local.open(row["identity"], "identity")
+        with self._database.connect() as connection:
+            mine = connection.execute(self.table.select().where(c.ref == local.ref)).first()
+        if mine is not None:
+            return local, local
+        found = self._row(name)
+        if found is None:
+            try:
+                with self._database.begin() as connection:
+                    connection.execute(self.table.insert(), row)
+                return local, local
+            except sa.exc.IntegrityError:
+                found = self._row(name)
+                if found is None:
+                    raise
+        return local, self._opened(found)
+
     def _made(self, name: bytes, user_id: str | None) -> Subject:
+        subject, values = self._made_here.get(name) or self._new(name, user_id)
+        try:
+            with self._database.begin() as connection:
+                connection.execute(self.table.insert(), values)
+        except sa.exc.IntegrityError:
+            # Another worker was faster.
+            row = self._row(name)
+            if row is None:
+                raise
+            return self._opened(row)
+        return subject
+
+    def _new(self, name: bytes, user_id: str | None) -> tuple[Subject, dict[str, t.Any]]:
         # Random, not ordered by time: the name says nothing, not even who came first.
         subject = Subject(str(uuid.uuid4()), secrets.token_bytes(32))
         key_id = self.keys.ids()[0]
@@ -169,16 +232,7 @@ class Subjects:
             "identity": identity,
             "created_us": time.time_ns() // 1000,
         }
-        try:
-            with self._database.begin() as connection:
-                connection.execute(self.table.insert(), values)
-        except sa.exc.IntegrityError:
-            # Another worker was faster.
-            row = self._row(name)
-            if row is None:
-                raise
-            return self._opened(row)
-        return subject
+        return subject, values
 
     def destroy(self, connection: sa.Connection, ref: str) -> None:
         """Empty a person's row: key, identity and the index that finds it; the place stays."""

@@ -29,31 +29,11 @@ from .group import Group
 from .group import json_option
 from .group import print_json
 from .group import print_table
+from .serving import serving_options
+from .serving import take_serving
 
 FILE = click.Path(exists=True, path_type=Path)
 TENSOR = "NAME:FP32:-1,3,224,224"
-
-
-SERVING = (
-    click.option("--cache-entries", type=int, help="Answers that a process keeps; 0 for none."),
-    click.option("--cache-seconds", type=float, help="How long it keeps them; by default 3600."),
-    click.option("--max-batch", type=int, help="Inputs that may run together; 1: one by one."),
-    click.option("--max-delay-ms", type=float, help="How long the first waits for others."),
-)
-
-
-def serving_options(command: t.Any) -> t.Any:
-    """Add what ``ServingOptions`` takes."""
-    for option in reversed(SERVING):
-        command = option(command)
-    return command
-
-
-def _serving(options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Take what was given of ``SERVING`` out of a command's options."""
-    names = ("cache_entries", "cache_seconds", "max_batch", "max_delay_ms")
-    found = {name: options.pop(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 @ailydian.group("models", cls=Group)
@@ -113,7 +93,7 @@ def add(
         raise click.UsageError("Give a FILE, or --remote URL.")
     if not remote and (inputs or outputs or fallback):
         raise click.UsageError("--input, --output and --fallback go with --remote.")
-    serving = _serving(declared)
+    serving = take_serving(declared)
     registry = current_ailydian.registry
     tokenizer = None
     if file is not None:
@@ -205,7 +185,7 @@ def activate(name: str, version: str, as_json: bool) -> None:
 @json_option
 def set_options(name: str, version: str, as_json: bool, **options: t.Any) -> None:
     """Change how VERSION of NAME is served and described."""
-    serving = _serving(options)
+    serving = take_serving(options)
     if not serving and not any(value is not None for value in options.values()):
         raise click.UsageError("Say what to set; --help lists it.")
     record = current_ailydian.registry.update(name, version, serving=serving or None, **options)

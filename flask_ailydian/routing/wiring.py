@@ -70,5 +70,5 @@ def create_router(
         named=settings.local_models,
         threshold=settings.router_min_confidence,
     )
-    lessons = Lessons(db, tables, ledger.subjects, settings)
+    lessons = Lessons(ledger.database, tables, ledger.subjects, settings)
     return Router(settings, scoring, local, third_party, ledger, fingerprint, experiments, lessons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 import typing as t
@@ -21,12 +22,14 @@ from hosts import make_host
 
 from flask_ailydian.audit.chain import Event
 from flask_ailydian.audit.claims import Claim
+from flask_ailydian.audit.claims import Claims
 from flask_ailydian.audit.spool import packed
 from flask_ailydian.audit.spool import Spool
 from flask_ailydian.audit.spool import unpacked
 from flask_ailydian.audit.writer import Full
 from flask_ailydian.audit.writer import Item
 from flask_ailydian.errors import AuditUnavailable
+from flask_ailydian.errors import Conflict
 
 
 @pytest.fixture
@@ -118,6 +121,66 @@ def test_what_waits_about_an_erased_person_arrives_as_nobody_s(
     assert (event.subject_ref, event.actor_ref) == (None, None)
     assert state.audit.inspection.verify().ok
     assert "alice" not in repr(logs(app))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known-to-the-database-alone"])
+def test_a_person_whom_this_process_does_not_know_is_answered_too(
+    behind: tuple[Flask, t.Any], known: bool
+) -> None:
+    app, proxy = behind
+    state = app.extensions["ailydian"]
+    audit = state.audit
+    before = answer(app, "carol") if known else None
+    earlier = audit.subjects.find("carol") if known else None
+    audit.subjects.forget_all()
+    audit.close()
+    proxy.drop()
+    app.extensions["sqlalchemy"].engine.dispose()
+    ids = [answer(app, "carol"), answer(app, "carol")]
+    noted = audit.note("waited", actor="officer", subject="carol", detail={"n": 7})
+    assert audit.spooled() == 3
+    # Whoever takes the spool's file away has no name.
+    spool = Path(app.instance_path) / "ailydian" / "spool.db"
+    assert b"officer" not in b"".join(f.read_bytes() for f in spool.parent.glob("spool.db*"))
+    proxy.thaw()
+    audit.note("back")
+    wait_until_shipped(audit)
+    ref = audit.subjects.find("carol")
+    assert ref is not None and (not known or ref == earlier)
+    copy = json.loads("".join(state.privacy.export("carol")))
+    assert {i["id"] for i in copy["inferences"]} == {*ids, *([before] if known else [])}
+    assert all(i["result"] is not None for i in copy["inferences"])
+    (event,) = [e for e in copy["events"] if e["id"] == noted]
+    assert event["detail"] == {"n": 7}
+    assert audit.inspection.verify().ok
+    assert audit.detail(events(app, "writer_started")[-1]) is not None
+    # And they can be forgotten as a whole.
+    assert state.privacy.erase("carol")["rows"] == len(copy["inferences"])
+    assert all(audit.result(row) is None for row in logs(app) if row.id in ids)
+    assert audit.inspection.verify().ok
+
+
+def test_a_claim_that_nobody_settled_is_free_for_another_worker_after_its_lease(
+    tmp_path: Path,
+) -> None:
+    app = make_host(tmp_path, AILYDIAN_TIMEOUT_SECONDS=0.25)
+    audit = app.extensions["ailydian"].audit
+    with app.app_context():
+        mine = audit.claims.take("k" * 64, "r" * 64)
+        assert isinstance(mine, Claim)
+        # The worker that took it knows nothing of its answer, and is gone.
+        table = app.extensions["ailydian"].tables.IdempotencyKey.__table__
+        other = Claims(audit.database, table, stale_after=0.5)
+        with pytest.raises(Conflict):
+            other.take("k" * 64, "r" * 64)
+        time.sleep(0.6)
+        assert isinstance(other.take("k" * 64, "r" * 64), Claim)
+        # Late as it is, the first one's settlement touches nothing of the other's.
+        audit.claims.release(mine)
+        with pytest.raises(Conflict):
+            other.take("k" * 64, "r" * 64)
+        audit.close()
+    dispose(app)
 
 
 def answer_spooled(app: Flask) -> str:

@@ -295,9 +295,14 @@ def test_tampering_is_found_and_the_first_bad_link_is_named(
         file.unlink()
 
 
-def test_good_trails_raise_no_alarm(trail: Trail, tmp_path: Path) -> None:
-    for _ in range(TAMPERS // len(TAMPERINGS)):
-        report = trail.check(trail.file)
+def test_good_trails_raise_no_alarm(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = trail.exported
+    for seed in range(TAMPERS):
+        # Whatever was exported so far, and however the chains are read.
+        chance = random.Random(seed)
+        monkeypatch.setattr(verify, "PAGE", chance.randint(1, 20))
+        kept = chance.sample(lines, chance.randint(0, len(lines)))
+        report = dataclasses.replace(trail, exported=kept).check(trail.file)
         assert report.ok and report.events == 18 and report.records == 9
 
 
