@@ -8,10 +8,15 @@ window.SwaggerUIBundle({
   onComplete: name,
 });
 
-// What it leaves nameless, and headings that leave a level out.
+// What it leaves nameless or outside of every landmark, and headings that leave a level out.
 function name() {
   document.getElementById("servers")?.setAttribute("aria-label", "Server");
-  for (const heading of reference.querySelectorAll("h3.opblock-tag")) {
+  for (const [part, label] of [["information", "About"], ["scheme", "Server"]]) {
+    const container = reference.querySelector(`.${part}-container`);
+    container?.setAttribute("role", "region");
+    container?.setAttribute("aria-label", label);
+  }
+  for (const heading of reference.querySelectorAll("h3.opblock-tag, section.models h4")) {
     heading.setAttribute("aria-level", "2");
   }
 }
