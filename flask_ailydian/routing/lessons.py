@@ -18,6 +18,7 @@ from ..audit.keys import KeyUnavailable
 from ..audit.subjects import Subject
 from ..audit.subjects import Subjects
 from ..clock import now
+from ..database import Database
 from ..settings import Settings
 from ..tables import Tables
 from .policy import THIRD_PARTY
@@ -45,8 +46,10 @@ class Lesson:
 class Lessons:
     """The rows of ``pytorch_router_lessons``."""
 
-    def __init__(self, db: t.Any, tables: Tables, subjects: Subjects, settings: Settings) -> None:
-        self._db = db
+    def __init__(
+        self, database: Database, tables: Tables, subjects: Subjects, settings: Settings
+    ) -> None:
+        self._database = database
         self._rows: sa.Table = tables.RouterLesson.__table__
         self._costs: sa.Table = tables.QueryCost.__table__
         self._feedback: sa.Table = tables.Feedback.__table__
@@ -68,7 +71,7 @@ class Lessons:
             person = self._subjects.of(turn.user) if turn.user else self._subjects.deployment()
             row = {"id": turn.id, "subject_ref": person.ref, "created_at": turn.moment}
             row["sealed"] = person.seal(text.encode(), _what(turn.id))
-            with self._db.engine.begin() as connection:
+            with self._database.begin() as connection:
                 connection.execute(self._rows.insert(), row)
             self._since_pruned += 1
             if self._since_pruned >= PRUNE_EVERY:
@@ -80,7 +83,7 @@ class Lessons:
     def prune(self) -> int:
         """Delete what is older than it may be; return how many rows there were."""
         old = self._rows.c.created_at < now() - timedelta(days=self._days)
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             return int(connection.execute(self._rows.delete().where(old)).rowcount)
 
     def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
@@ -113,7 +116,7 @@ class Lessons:
             .order_by(rows.c.id)
         )
         people: dict[str, Subject | None] = {}
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             for row in connection.execute(query):
                 value = (row.rating - 1) / 4 if row.correct is None and row.rating else row.correct
                 text = None if value is None else self._text(row, people)
