@@ -95,7 +95,6 @@ class Prediction:
         self._settings = settings
         self._serving = serving
         self.executor = executor
-        # Calls of other servers wait, and take no core meanwhile.
         self._calls = Executor(settings.remote_calls, settings.queue_size, beside=executor)
         self.results = results
         self._heads = Heads()
@@ -125,7 +124,7 @@ class Prediction:
         outcome = Outcome({})
 
         def run() -> dict[str, Array]:
-            with self._executor_of(model).admitted(deadline, gone) as place:
+            with self.executor_of(model).admitted(deadline, gone) as place:
                 self._run(given, model, place, outcome)
             return outcome.outputs
 
@@ -146,7 +145,7 @@ class Prediction:
     def run(self, given: Given, model: ModelRecord, *, deadline: float) -> dict[str, Array]:
         """Return the model's outputs for one input, without looking for a kept answer."""
         outcome = Outcome({})
-        with self._executor_of(model).admitted(deadline) as place:
+        with self.executor_of(model).admitted(deadline) as place:
             self._run(given, model, place, outcome)
         return outcome.outputs
 
@@ -194,7 +193,8 @@ class Prediction:
             outcome.run_ms = (time.perf_counter() - ran) * 1000
         return outputs
 
-    def _executor_of(self, model: ModelRecord) -> Executor:
+    def executor_of(self, model: ModelRecord) -> Executor:
+        """Return who lets runs of *model* in: calls of other servers wait, and take no core."""
         return self._calls if model.type == "remote" else self.executor
 
     def _span(self, model: ModelRecord) -> t.Any:

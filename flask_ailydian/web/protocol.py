@@ -134,6 +134,9 @@ def respond(asked: InferRequest, answers: list[Answered]) -> Response:
         head["id"] = asked.id
     # Under which ids the trail has it.
     head["parameters"] = {"audit_id": ",".join(answer.id for answer in answers)}
+    if len({answer.model.version for answer in answers}) > 1:
+        # Each input of a batch has its own arm in a test.
+        head["parameters"]["versions"] = ",".join(answer.model.version for answer in answers)
     found = _together([answer.outputs for answer in answers])
     wanted = asked.wanted or [messages.Wanted(name, asked.binary) for name in found]
     outputs = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import logging
 import os
 import re
 import runpy
@@ -134,6 +135,10 @@ class Reader:
                 words = words[:at]
         with contextlib.chdir(self.folder):
             result = self.app.test_cli_runner().invoke(args=words)
+        # `flask db` configures logging as its alembic.ini says, which silences everybody else.
+        for name, logger in logging.root.manager.loggerDict.items():
+            if name.startswith("flask_ailydian") and isinstance(logger, logging.Logger):
+                logger.disabled = False
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         if target and result.exit_code == 0:

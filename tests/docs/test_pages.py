@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,12 @@ def test_the_checker_of_links_sees_what_is_wrong(
     check = [sys.executable, "-m", "docs.check", tmp_path]
     run = subprocess.run(check, cwd=pages.DOCS.parent, capture_output=True, text=True)
     assert (run.returncode, run.stderr.strip()) == ((1, f"a.html: {said}") if said else (0, ""))
+
+
+def test_no_link_of_the_readme_is_broken() -> None:
+    readme = pages.DOCS.parent / "README.md"
+    links = re.findall(r"\]\(([^)\s]+)\)", readme.read_text(encoding="utf-8"))
+    inner = [link for link in links if not urlsplit(link).scheme]
+    assert inner
+    for link in inner:
+        assert (readme.parent / urlsplit(link).path).exists(), link

@@ -167,7 +167,7 @@ def test_weights_are_read_once_and_only_a_few_are_kept() -> None:
 
 def test_an_unknown_type_of_model_has_no_engine() -> None:
     with pytest.raises(BackendUnavailable):
-        open_engine("remote", b"")
+        open_engine("keras", b"")
 
 
 @pytest.mark.parametrize("kind", ["tiny", "demo"])

@@ -100,3 +100,8 @@ def test_nobody_else_is_believed(
     )
     with pytest.raises(BackendUnavailable):
         add(host, port, scheme="oips")
+
+
+def test_a_file_that_is_not_there_is_named(make_app: t.Callable[..., Flask], port: int) -> None:
+    with pytest.raises(BackendUnavailable, match="REMOTE_CA_FILE"):
+        add(make_app(AILYDIAN_REMOTE_CA_FILE="/nowhere.pem"), port, scheme="oips")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import io
 import typing as t
+from pathlib import Path
 
 import numpy as np
 import onnx_models
+import onnxruntime
 import pytest
 from flask import Flask
 from live import rows
 from live import serving
 from PIL import Image
+from servers import serve
 
 from flask_ailydian import current_ailydian
 from flask_ailydian.experiments.plan import Plan
@@ -273,3 +277,45 @@ def test_a_person_keeps_the_arm_of_a_test(client: t.Any, host: Flask) -> None:
         seen.setdefault(user, set()).add(answer["model_version"])
     assert all(len(versions) == 1 for versions in seen.values())
     assert {v for versions in seen.values() for v in versions} == {"v1", "v2"}
+
+
+def test_a_batch_in_a_test_names_the_version_of_each_input(client: t.Any, host: Flask) -> None:
+    with host.app_context():
+        declared = Declared(labels=["circle", "square", "star"])
+        other = onnx_models.classifier(labels=3, size=8, seed=7)
+        current_ailydian.registry.register(other, "shapes", "v2", declared)
+        current_ailydian.experiments.create("both", "shapes:v1", "shapes:v2")
+    batch = np.ones((32, 3, 8, 8), np.float32)
+    answer = client.infer("shapes", [tensor("input", batch, "FP32")])
+    versions = answer.get_response()["parameters"]["versions"].split(",")
+    assert len(versions) == 32 and set(versions) == {"v1", "v2"}
+    found = answer.as_numpy("probabilities")
+    same = {
+        version: {tuple(row) for row, v in zip(found, versions, strict=True) if v == version}
+        for version in ("v1", "v2")
+    }
+    assert len(same["v1"]) == len(same["v2"]) == 1 and same["v1"] != same["v2"]
+
+
+def test_many_clients_under_gunicorn(tmp_path: Path) -> None:
+    with serve(tmp_path, "--threads", "8") as server:
+        url = f"127.0.0.1:{server.port}/api/pytorch"
+
+        def ask(start: int) -> list[t.Any]:
+            rng = np.random.default_rng(start)
+            found = []
+            with triton.InferenceServerClient(url) as client:
+                for _ in range(20):
+                    array = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)
+                    result = client.infer("shapes", [tensor("input", array, "FP32")])
+                    found.append((array, result.as_numpy("probabilities")))
+            return found
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            answers = [pair for pairs in pool.map(ask, range(6)) for pair in pairs]
+    session = onnxruntime.InferenceSession(
+        onnx_models.classifier(labels=3, size=8), providers=["CPUExecutionProvider"]
+    )
+    assert len(answers) == 120
+    for array, given in answers:
+        np.testing.assert_allclose(session.run(None, {"input": array})[0], given, atol=1e-5)

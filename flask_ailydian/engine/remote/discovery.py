@@ -16,9 +16,9 @@ from ...oip.messages import HEADER
 from ..signature import TensorSpec
 from .address import Endpoint
 from .address import RemoteModel
+from .incoming import Answer
+from .incoming import TooMuch
 from .options import RemoteOptions
-from .wire import Answer
-from .wire import TooMuch
 from .wire import Unreachable
 from .wire import Wire
 

@@ -21,9 +21,9 @@ from ..protocol import check
 from .address import RemoteModel
 from .balance import Backend
 from .balance import Balancer
+from .incoming import Answer
+from .incoming import TooMuch
 from .options import RemoteOptions
-from .wire import Answer
-from .wire import TooMuch
 from .wire import Unreachable
 
 #: Statuses that say that a server is not well, or does not know the model now.

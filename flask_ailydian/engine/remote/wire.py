@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import collections.abc as c
-import http.client
 import select
 import socket
 import ssl
@@ -12,34 +11,23 @@ import time
 import typing as t
 
 from ...errors import AilydianError
+from ...errors import BackendUnavailable
 from ...errors import ClientGone
 from ...errors import Timeout
 from ..forks import restart_in_children
 from ..watchdog import shared as watchdog
+from . import incoming
 from .address import Endpoint
+from .incoming import Answer
 from .options import RemoteOptions
 
 #: Pieces of one system call; the system allows 1024.
 PIECES = 512
-#: Bytes read at once where nobody said how many there are.
-CHUNK = 2**16
 IDLE_CONNECTIONS = 64
 
 
 class Unreachable(Exception):
     """The exchange failed: no connection, one that broke off, or no HTTP at its other end."""
-
-
-class TooMuch(Exception):
-    """The answer is larger than is accepted."""
-
-
-class Answer(t.NamedTuple):
-    """Status, the JSON, and what follows it."""
-
-    status: int
-    head: bytearray
-    tail: bytearray
 
 
 class Wire:
@@ -101,12 +89,12 @@ class Wire:
         try:
             if kept is not None:
                 try:
-                    return self._exchange(kept, ends, head, body, method, length_header)
+                    return self._exchange(kept, ends, head, body, length_header)
                 except Unreachable:
                     # It was closed at the other end while nobody looked; inference has no effect
                     # there, so that asking again does no harm.
                     ends.check()
-            return self._exchange(self._connect(ends), ends, head, body, method, length_header)
+            return self._exchange(self._connect(ends), ends, head, body, length_header)
         finally:
             ends.over()
 
@@ -173,30 +161,24 @@ class Wire:
         ends: _End,
         head: bytes,
         body: t.Sequence[t.Any],
-        method: str,
         length_header: str,
     ) -> Answer:
-        whole = False
-        response = None
+        kept = False
         try:
             ends.of(connection)
             connection.settimeout(ends.left())
             _send(connection, [memoryview(piece) for piece in (head, *body)])
-            response = http.client.HTTPResponse(connection, method=method)
-            response.begin()
-            answer = _read(response, length_header, self._options.max_bytes)
-            whole = not response.will_close
+            answer = incoming.read(connection, length_header.lower(), most=self._options.max_bytes)
+            kept = answer.kept
             return answer
-        except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, incoming.Broken) as error:
             ends.check()
             if isinstance(error, TimeoutError):
                 raise Timeout() from error
             raise Unreachable() from error
         finally:
-            if response is not None:
-                response.close()
             # The watchdog may have ended it in the last moment.
-            if ends.release() and whole and len(self._idle) < IDLE_CONNECTIONS:
+            if ends.release() and kept and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
             else:
                 connection.close()
@@ -262,39 +244,13 @@ def _send(connection: socket.socket, pieces: list[memoryview]) -> None:
             pieces[0] = pieces[0][sent:]
 
 
-def _read(response: http.client.HTTPResponse, length_header: str, most: int) -> Answer:
-    """Read an answer into memory of its own: the JSON, and what follows it."""
-    split = response.headers.get(length_header)
-    if split is not None and not (split.isascii() and split.isdigit() and len(split) < 12):
-        raise ValueError(length_header)
-    if response.length is None:
-        data = bytearray()
-        while chunk := response.read(CHUNK):
-            data += chunk
-            if len(data) > most:
-                raise TooMuch()
-        at = len(data) if split is None else min(int(split), len(data))
-        return Answer(response.status, data[:at], data[at:])
-    if response.length > most:
-        raise TooMuch()
-    whole = response.length
-    at = whole if split is None else min(int(split), whole)
-    return Answer(response.status, _fill(response, at), _fill(response, whole - at))
-
-
-def _fill(response: http.client.HTTPResponse, size: int) -> bytearray:
-    data = bytearray(size)
-    view, at = memoryview(data), 0
-    while at < size:
-        count = response.readinto(view[at:])
-        if not count:
-            raise http.client.IncompleteRead(b"", size - at)
-        at += count
-    return data
-
-
 def _trust(options: RemoteOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.ca_file or None)
-    if options.cert_file:
-        context.load_cert_chain(options.cert_file, options.key_file or None)
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file or None)
+        if options.cert_file:
+            context.load_cert_chain(options.cert_file, options.key_file or None)
+    except OSError as error:
+        raise BackendUnavailable(
+            "A file of AILYDIAN_REMOTE_CA_FILE, _CERT_FILE or _KEY_FILE cannot be read."
+        ) from error
     return context

@@ -87,8 +87,10 @@ def infer(name: str, version: str | None = None) -> Response:
     work = _work(actor, patience)
     if len(givens) == 1:
         return protocol.respond(asked, [work(givens[0])])
-    slots = current_ailydian.prediction.executor.slots
-    return protocol.respond(asked, list(in_order(givens, work, workers=slots + 1)))
+    model = current_ailydian.serving.resolve(name, version)
+    slots = current_ailydian.prediction.executor_of(model).slots
+    workers = min(slots + 1, len(givens))
+    return protocol.respond(asked, list(in_order(givens, work, workers=workers)))
 
 
 def _work(actor: str | None, patience: Patience) -> c.Callable[[Given], t.Any]:
