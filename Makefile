@@ -2,6 +2,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 IMAGE ?=
 PORT ?= 3100
+BIND ?= 127.0.0.1:8000
 
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
@@ -9,7 +10,7 @@ $(VENV)/.installed: pyproject.toml setup.cfg
 	python3 -m pip --python $(VENV) install --quiet --editable ".[docs,dicom,example,postgresql,prometheus,site,test]"
 	touch $@
 
-.PHONY: demo docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format test-remote wheel clean
+.PHONY: demo deploy docs test test-browser screenshots check chaos bench bench-statistics bench-rollup format test-remote wheel clean
 
 demo: $(VENV)/.installed ## Install, migrate, start the example app on port 3100, show real answers.
 	$(PY) -m example_app.demo --port $(PORT) $(if $(IMAGE),--image "$(IMAGE)") $(if $(DEMO_ONCE),--once)
@@ -18,6 +19,9 @@ docs: $(VENV)/.installed ## The site in English and Turkish, in docs/_build; a w
 	$(PY) -m sphinx -q -W --keep-going -j auto -c docs -D language=en docs/en docs/_build/en
 	$(PY) -m sphinx -q -W --keep-going -j auto -c docs -D language=tr docs/tr docs/_build/tr
 	$(PY) -m docs.check docs/_build
+
+deploy: $(VENV)/.installed ## Deploy the example app: eight steps, then a server in the background. DRY_RUN=1 only looks.
+	$(VENV)/bin/flask --app example_app ailydian deploy --bind $(BIND) $(if $(DRY_RUN),--dry-run)
 
 test: $(VENV)/.installed ## Every test.
 	$(PY) -m pytest

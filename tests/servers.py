@@ -20,9 +20,9 @@ APP = "served_host:create_app()"
 
 @contextlib.contextmanager
 def serve(
-    folder: Path, *options: str, kind: str = "gunicorn", **config: t.Any
+    folder: Path, *options: str, kind: str = "gunicorn", app: str = APP, **config: t.Any
 ) -> t.Iterator[Server]:
-    """Run the host of ``served_host.py`` in *folder* for the length of the block."""
+    """Run a host, by default that of ``served_host.py``, in *folder* for the block's length."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "SERVED_FOLDER": str(folder),
@@ -31,9 +31,9 @@ def serve(
         "PYTHONUNBUFFERED": "1",
     }
     if kind == "gunicorn":
-        start = ["gunicorn", "--bind", "127.0.0.1:0", *options, APP]
+        start = ["gunicorn", "--bind", "127.0.0.1:0", *options, app]
     else:
-        start = ["flask", "--app", APP, "run", "--host", "127.0.0.1", "--port", "0", *options]
+        start = ["flask", "--app", app, "run", "--host", "127.0.0.1", "--port", "0", *options]
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

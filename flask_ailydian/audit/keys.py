@@ -50,6 +50,11 @@ class MasterKeys:
         self._keys = _parsed(entries) if entries else None
         self.from_file = self._keys is None
 
+    @property
+    def made(self) -> bool:
+        """Whether there are keys yet; asking makes none."""
+        return self._keys is not None or self._file.exists()
+
     def ids(self) -> t.Sequence[str]:
         return list(self._loaded())
 

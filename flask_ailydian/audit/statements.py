@@ -25,7 +25,9 @@ class Insert:
     def execute(self, connection: sa.Connection, rows: list[dict[str, t.Any]]) -> None:
         """Insert *rows*, which have every column."""
         ready: list[t.Any] = [self._ready(row) for row in rows]
-        if self._dialect.name == "sqlite":
+        # A host that watches its database's statements is to see ours too.
+        watched: t.Any = connection.dispatch
+        if self._dialect.name == "sqlite" and not watched.before_cursor_execute:
             self._executed(connection, ready)
             return
         if not self._dialect.positional:

@@ -3,6 +3,7 @@
 from . import ab as ab
 from . import audit as audit
 from . import costs as costs
+from . import deploy as deploy
 from . import doctor as doctor
 from . import infer as infer
 from . import jobs as jobs

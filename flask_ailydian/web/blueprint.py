@@ -9,6 +9,7 @@ import typing as t
 from flask import Blueprint
 from flask import current_app
 from flask import request
+from flask import Response
 from werkzeug import exceptions
 from werkzeug.routing import RequestRedirect
 
@@ -118,6 +119,7 @@ def create_blueprint() -> Blueprint:
     blueprint = Blueprint("ailydian", __name__, static_folder="static", template_folder="templates")
     blueprint.before_request(http.guard_request)
     blueprint.after_request(http.finish_response)
+    blueprint.after_request(_say_allowed)
     http.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
@@ -135,6 +137,14 @@ def _unmatched(rest: str = "") -> t.NoReturn:
 
     Routing errors never reach a blueprint's handlers; this last rule does.
     """
+    allowed = _allowed()
+    if not allowed or request.method in allowed:
+        raise errors.NotFound("No route of this server has this path.")
+    raise errors.MethodNotAllowed(allowed)
+
+
+def _allowed() -> list[str]:
+    """Return the methods that a route answers to at the request's address."""
     allowed = []
     urls = current_app.create_url_adapter(request)
     assert urls is not None
@@ -143,8 +153,13 @@ def _unmatched(rest: str = "") -> t.NoReturn:
             endpoint, _ = urls.match(method=method)
         except (exceptions.NotFound, exceptions.MethodNotAllowed, RequestRedirect):
             continue
-        if endpoint != request.endpoint:
+        if endpoint != "ailydian.unmatched":
             allowed.append(method)
-    if not allowed or request.method in allowed:
-        raise errors.NotFound("No route of this server has this path.")
-    raise errors.MethodNotAllowed(allowed)
+    return allowed
+
+
+def _say_allowed(response: Response) -> Response:
+    """Name the methods of the routes alone; Flask counts the last rule's methods too."""
+    if request.method == "OPTIONS" and "Allow" in response.headers:
+        response.headers["Allow"] = ", ".join(_allowed())
+    return response

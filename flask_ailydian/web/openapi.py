@@ -12,6 +12,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from ..oip.messages import HEADER as HEADER_LENGTH
 from ..version import __version__
+from . import examples
 from .connection import HEADER
 from .forms import RAW_TYPES
 from .schemas.common import Problem
@@ -43,6 +44,8 @@ SIMPLE: dict[type, str] = {
     ma.fields.Integer: "integer",
 }
 BINARY = {"type": "string", "format": "binary"}
+#: What says "not ready" in the body of its answer, and not in that of an error.
+ANSWER_NOT_READY = ("ready", "oip_ready")
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -74,7 +77,7 @@ def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
         operation = _operation(route)
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path)
         spec.path(path=path, operations={route.method.lower(): operation})
-    return spec.to_dict()
+    return examples.added(spec.to_dict())
 
 
 def _name(schema: t.Any) -> t.Any:
@@ -139,7 +142,7 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
         lines = {"schema": {"type": "string"}}
         operation["responses"][str(status)]["content"]["application/x-ndjson"] = lines
     for code in fails:
-        if route.endpoint == "ready" and code == 503:
+        if route.endpoint in ANSWER_NOT_READY and code == 503:
             content = {"application/json": {"schema": schema}}
         else:
             content = {"application/problem+json": {"schema": Problem}}

@@ -32,6 +32,8 @@ ORDER = [
     {"inference"},
     {"routing", "jobs"},
     {"state", "trial"},
+    {"checks"},
+    {"deploying"},
     {"web", "planning"},
     {"cli"},
     {"extension"},

@@ -86,6 +86,8 @@ def main(base: str, picture: str) -> None:
     assert fetch(f"{api}/nowhere")[0] == 404
     assert json.loads(fetch(f"{api}/openapi.json")[1])["openapi"].startswith("3.1")
     assert fetch(f"{api}/docs")[0] == 200
+    for name in ("ailydian.js", "ailydian/panel.js", "ailydian.d.ts", "ailydian.css"):
+        assert fetch(f"{api}/static/{name}")[0] == 200, name
     for query, part in (("Merhaba", "yardımcı"), ("otopark var mı?", "otopark")):
         asked = json.dumps({"query": query}).encode()
         status, body = fetch(f"{api}/query", asked, "application/json")

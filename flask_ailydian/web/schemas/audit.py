@@ -68,7 +68,10 @@ class Erased(ma.Schema):
 
 
 class Exported(ma.Schema):
-    """Everything that is kept about a person."""
+    """Everything that is kept about a person; rooms that keep more add a list of their own."""
+
+    class Meta:
+        unknown = ma.INCLUDE
 
     schema = fields.String(required=True)
     user_id = fields.String(required=True)
@@ -76,3 +79,6 @@ class Exported(ma.Schema):
     inferences = fields.List(fields.Dict(), required=True)
     events = fields.List(fields.Dict(), required=True)
     recipients = fields.List(fields.String(), required=True)
+    ab_tests = fields.List(fields.Dict(), required=True)
+    feedback = fields.List(fields.Dict(), required=True)
+    jobs = fields.List(fields.Dict(), required=True)

@@ -28,7 +28,10 @@ def described(text: str, **more: t.Any) -> dict[str, t.Any]:
 
 
 class Problem(ma.Schema):
-    """The one body of every error."""
+    """The one body of every error; some have members of their own beside these."""
+
+    class Meta:
+        unknown = ma.INCLUDE
 
     success = fields.Boolean(required=True, metadata=described("Always false.", enum=[False]))
     error = fields.String(required=True, metadata=described("A stable word to switch on."))

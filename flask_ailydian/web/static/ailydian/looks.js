@@ -46,7 +46,7 @@ ol, ul { list-style: none; }
 .card {
   background: var(--surface);
   border: 1px solid var(--line);
-  border-radius: calc(var(--radius) + 0.125rem);
+  border-radius: var(--radius);
   box-shadow: var(--ailydian-shadow, 0 1px 2px light-dark(rgb(16 24 40 / 5%), rgb(0 0 0 / 35%)));
   overflow: clip;
 }

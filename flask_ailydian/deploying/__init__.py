@@ -1,0 +1,1 @@
+"""One-command deployment: checked, migrated, tried, started, looked after, replaced."""
