@@ -96,6 +96,10 @@ def train(
     read, embedding = _read(labelled.texts, embeddings)
     expected = gains.cross_validated(read, labelled.outcomes)
     mine = measures.apgr(gains.together(expected), labelled.outcomes)
+    alone = measures.apgr(expected[:, 0], labelled.outcomes)
+    if embedding and mine <= alone:
+        # Vectors that do not help here would only cost every query their time.
+        read, expected, mine, embedding = gains.without_vectors(read), expected[:, :1], alone, ""
     theirs = measures.apgr(_words(labelled.texts), labelled.outcomes)
     if mine <= theirs:
         raise ValidationFailed(
@@ -110,10 +114,14 @@ def train(
     )
     found: dict[str, t.Any] = {"model": f"{record.name} {record.version}", "apgr": round(mine, 4)}
     found |= {"apgr_of_words": round(theirs, 4), "labels": len(read)}
+    if embeddings is not None:
+        found["embeddings"] = embedding or None
     if as_json:
         print_json(found)
         return
     click.echo(f"Added {found['model']} as {record.status}: APGR {mine:.3f}, words {theirs:.3f}.")
+    if embeddings is not None and not embedding:
+        click.echo(f"Without {embeddings}: with it the ranking was no better.")
     click.echo(f"Use it: AILYDIAN_ROUTER_PROFILE=learned:{record.name}")
 
 

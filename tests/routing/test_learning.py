@@ -153,6 +153,22 @@ def test_sentences_that_have_vectors_are_compared_with_those_that_are_known(
             scoring.of("merhaba", "learned:router")
 
 
+def test_vectors_that_help_nobody_are_left_out(run: t.Any, tmp_path: Path) -> None:
+    source = written(tmp_path / "labels.csv", *made(300))
+    # Of what no text has: every vector is the same.
+    nodes, constants = textgraph.front([(26, 26, 26)])
+    data = textgraph.model(nodes, constants, ("features", ["n", 1]), {})
+    with run.app.app_context():
+        registry = run.app.extensions["ailydian"].registry
+        declared = Declared(domain="chat", task="text-embedding")
+        registry.register(data, "nothing", "v1", declared, activate=True)
+    args = ("train", "--from", source, "--version", "v1", "--embeddings", "nothing")
+    assert "Without nothing" in run(*args).output
+    with run.app.app_context():
+        record = run.app.extensions["ailydian"].registry.get("router", "v1")
+        assert [spec.name for spec in record.inputs] == ["text", "looks"]
+
+
 def test_a_router_of_another_version_is_not_asked(run: t.Any, tmp_path: Path) -> None:
     texts, outcomes = made(300)
     read = [gains.read(text) for text in texts]

@@ -32,7 +32,7 @@ FOREST = {"n_estimators": 200, "min_samples_leaf": 15, "max_features": 0.4}
 TURNS = 25
 QUANTILES = 200
 #: How much nearer neighbours outweigh others, by cosine.
-NEARNESS = 20.0
+NEARNESS = 8.0
 MISSING = 'Training needs a package: pip install "flask-ailydian[learn]"'
 
 
@@ -210,6 +210,11 @@ def cross_validated(
 def together(gains: Floats) -> Floats:
     """Return the mean of the ranks that all who have a say give a text."""
     return t.cast(Floats, np.mean([measures.ranks(column) for column in gains.T], axis=0))
+
+
+def without_vectors(texts: t.Sequence[Read]) -> list[Read]:
+    """Return texts as they are without an embedding model."""
+    return [dataclasses.replace(text, vector=None) for text in texts]
 
 
 def folds_of(
