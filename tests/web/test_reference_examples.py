@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import typing as t
+from pathlib import Path
 
 import onnx_models
 import pytest
@@ -20,10 +21,22 @@ from flask_ailydian.web import examples
 PREFIX = "/api/pytorch"
 
 
+pytest.importorskip("celery", reason="needs Celery: pip install -e '.[jobs]'")
+
+
 @pytest.fixture
-def host(make_app: t.Callable[..., Flask]) -> Flask:
+def host(make_app: t.Callable[..., Flask], tmp_path: Path) -> Flask:
     """A host with the demo models, one of them in two versions, and nobody who is refused."""
-    app = make_app()
+    shown = examples.BODIES["submit_job"]["application/json"]["manifest"]
+    for entry in shown:
+        scan = tmp_path / entry["storage"] / entry["path"]
+        scan.parent.mkdir(parents=True, exist_ok=True)
+        scan.write_bytes(encoded())
+    app = make_app(
+        # Messages that stay in this process: a job is handed in, watched and cancelled.
+        AILYDIAN_JOBS_BROKER="memory://",
+        AILYDIAN_JOBS_STORAGE={e["storage"]: str(tmp_path / e["storage"]) for e in shown},
+    )
     app.extensions["test_ailydian"].gate.may(lambda actor, action: True)
     with app.app_context():
         registry = current_ailydian.registry
@@ -87,15 +100,12 @@ def test_every_example_gets_the_status_that_is_documented(host: Flask) -> None:
     known = operations(client)
     # In an order in which each finds what it speaks of; what takes something away comes last.
     last = ("stop_ab_test", "retire_model", "erase_user", "oip_unload", "cancel_job")
-    first = ("infer", "create_ab_test")
+    first = ("infer", "create_ab_test", "submit_job")
     order = [*first, *(n for n in known if n not in (*first, *last)), *last]
     assert set(order) == set(known)
     tried = []
     for name in order:
         method, path, operation = known[name]
-        if examples.NEEDS.get(name) in ("job", "storage"):
-            # They need a broker and a worker; tests/jobs has both.
-            continue
         content = operation.get("requestBody", {}).get("content", {})
         kinds = [kind for kind, value in content.items() if "example" in value] or [None]
         assert kinds != [None] or not content, f"{name} shows no example of its body"
@@ -106,7 +116,11 @@ def test_every_example_gets_the_status_that_is_documented(host: Flask) -> None:
             answer = send(client, method, path, operation, kind)
             assert answer.status_code == documented(operation), (name, kind, answer.text)
             tried.append((name, kind))
-    assert len(tried) > 35 and ("infer", "multipart/form-data") in tried
+            if name == "submit_job":
+                for of_job in ("job", "cancel_job"):
+                    known[of_job][2]["parameters"][0]["example"] = answer.json["job"]["id"]
+    assert {name for name, _ in tried} == set(known)
+    assert ("infer", "multipart/form-data") in tried
 
 
 def test_every_body_has_an_example_and_every_address_too(host: Flask) -> None:
