@@ -144,12 +144,17 @@ def evaluate(
     labelled = tables.read(source)
     if by_group and labelled.groups is None:
         raise ValidationFailed(f"{source.name} has no column `group`.")
-    rankings = _rankings(labelled)
+    rankings, taken = _rankings(labelled), None
     if model is not None:
         profile = f"learned:{model}"
         scoring = current_ailydian.router.scoring
-        found = [scoring.of(text[:4000], profile).score for text in labelled.texts]
+        found, spent = [], []
+        for text in labelled.texts:
+            begun = time.perf_counter()
+            found.append(scoring.of(text[:4000], profile).score)
+            spent.append((time.perf_counter() - begun) * 1000)
         rankings[profile] = np.array(found)
+        taken = {f"p{q}": round(float(np.percentile(spent, q)), 3) for q in (50, 95, 99)}
     else:
         read, _ = _read(labelled.texts, embeddings)
         groups = labelled.groups if by_group else None
@@ -160,7 +165,8 @@ def evaluate(
     if drawing is not None:
         drawing.write_text(picture.svg(curves), "utf-8")
     if as_json:
-        print_json({"queries": len(labelled.texts), "rankings": figures, "curves": curves})
+        said = {"queries": len(labelled.texts), "rankings": figures, "curves": curves}
+        print_json(said | ({"milliseconds": taken} if taken else {}))
         return
     keys = ("apgr", "apgr_11", "cpt_50", "cpt_80")
     rows = []
@@ -168,6 +174,8 @@ def evaluate(
         low, high = values["apgr_interval"]
         rows.append((name, *(values[key] for key in keys), f"{low} to {high}"))
     print_table(("RANKING", "APGR", "11 POINTS", "CPT 50 %", "CPT 80 %", "APGR, 95 %"), rows)
+    if taken:
+        click.echo(f"A query took {taken['p50']} ms (median), {taken['p99']} ms (p99).")
 
 
 def _read(texts: list[str], embeddings: str | None) -> tuple[list[gains.Read], str]:

@@ -223,7 +223,9 @@ def test_a_learned_router_is_trained_registered_and_used(
     assert hard.score > 50 > easy.score and hard.profile == "learned:router"
     drawing = tmp_path / "curves.svg"
     args = ("evaluate", "--on", source, "--model", "router", "--picture", drawing, "--json")
-    found = json.loads(run(*args).output)["rankings"]
+    whole = json.loads(run(*args).output)
+    found = whole["rankings"]
+    assert 0 < whole["milliseconds"]["p50"] <= whole["milliseconds"]["p99"]
     assert set(found) >= {"random", "oracle", "words", "tr-v1", "document-2025", "learned:router"}
     assert found["oracle"]["apgr"] > found["learned:router"]["apgr"] > found["words"]["apgr"]
     low, high = found["random"]["apgr_interval"]
