@@ -80,8 +80,8 @@ class ApiKeys:
     A key is 256 random bits: a fast hash of it is as safe as a slow one, and may be looked up.
     """
 
-    def __init__(self, engine: c.Callable[[], sa.Engine], table: sa.Table, ledger: Ledger) -> None:
-        self._engine = engine
+    def __init__(self, table: sa.Table, ledger: Ledger) -> None:
+        self._database = ledger.database
         self._table = table
         self._ledger = ledger
         # Rows are never deleted and never taken back: the two counts tell whether one changed.
@@ -175,7 +175,7 @@ class ApiKeys:
 
     def all(self) -> list[ApiKey]:
         """Return every key that was ever made, in the order of their making."""
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             rows = connection.execute(self._table.select().order_by(self._table.c.created_at))
             return [
                 ApiKey(**row._asdict() | {"actions": tuple(row.actions.split(","))}) for row in rows
@@ -201,7 +201,7 @@ class ApiKeys:
 
     def _counts(self) -> tuple[int, int]:
         counted = sa.select(sa.func.count(), sa.func.count(self._table.c.revoked_at))
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             all_of_them, revoked = connection.execute(counted.select_from(self._table)).one()
         return all_of_them, revoked
 
@@ -216,18 +216,17 @@ class ApiKeys:
         if self._writer is not None and self._writer.is_alive():
             return
         self._used[key.id] = moment
-        engine = self._engine()
         self._writer = threading.Thread(
-            target=self._write_use, args=(engine, key.id), name="ailydian-key-used", daemon=True
+            target=self._write_use, args=(key.id,), name="ailydian-key-used", daemon=True
         )
         self._writer.start()
 
-    def _write_use(self, engine: sa.Engine, id: str) -> None:
+    def _write_use(self, id: str) -> None:
         table, moment = self._table, now()
         before = moment - timedelta(seconds=USED_SECONDS)
         due = sa.or_(table.c.last_used_at.is_(None), table.c.last_used_at < before)
         try:
-            with engine.begin() as connection:
+            with self._database.begin() as connection:
                 mine = table.update().where(table.c.id == id, due)
                 connection.execute(mine.values(last_used_at=moment))
         except (sa.exc.SQLAlchemyError, OSError) as error:

@@ -131,7 +131,7 @@ def _state(
     )
     jobs = Jobs(
         settings,
-        JobStore(db, tables),
+        JobStore(ledger.database, tables),
         registry,
         inference,
         ledger,
@@ -147,7 +147,7 @@ def _state(
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())
-    api_keys = ApiKeys(ledger.engine, tables.ApiKey.__table__, ledger)
+    api_keys = ApiKeys(tables.ApiKey.__table__, ledger)
     if settings.api_keys:
         gate = KeyedGate(gate, Bearer(api_keys, gate))
     return State(

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..errors import NotFound
 from ..tables import Tables
 
@@ -34,8 +35,8 @@ class Job:
 class Store:
     """What is known of jobs."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self._jobs: sa.Table = tables.Job.__table__
         self._items: sa.Table = tables.JobItem.__table__
         self._columns = [self._jobs.c[field.name] for field in dataclasses.fields(Job)]
@@ -65,7 +66,7 @@ class Store:
             return None
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Job:
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             row = connection.execute(sa.select(*self._columns).where(condition)).first()
         if row is None:
             raise NotFound("There is no such job.")
@@ -74,35 +75,35 @@ class Store:
     def newest(self, count: int) -> list[Job]:
         """Return the jobs that came last."""
         query = sa.select(*self._columns).order_by(self._jobs.c.id.desc()).limit(count)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return [Job(*row) for row in connection.execute(query)]
 
     def counts(self, id: str) -> dict[str, int]:
         """Return how many items of a job there are by status."""
         columns = self._items.c
         query = sa.select(columns.status, sa.func.count()).where(columns.job_id == id)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return {status: n for status, n in connection.execute(query.group_by(columns.status))}
 
     def waiting(self) -> int:
         """Return how many items of all jobs have no answer yet."""
         query = sa.select(sa.func.count()).select_from(self._items.join(self._jobs))
         query = query.where(self._jobs.c.status == "open", self._items.c.status.in_(OPEN))
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def neglected(self, before: datetime) -> list[str]:
         """Return the open jobs that no worker has had in hand since a moment."""
         jobs = self._jobs.c
         query = sa.select(jobs.id).where(jobs.status == "open", jobs.woken_at < before)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def touch(self, id: str, now: datetime, *, before: datetime | None = None) -> bool:
         """Note that a job is in hand; with *before*, whether nobody has had it since then."""
         jobs = self._jobs.c
         mine = [jobs.id == id] if before is None else [jobs.id == id, jobs.woken_at < before]
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             touched = self._jobs.update().where(*mine).values(woken_at=now)
             return bool(connection.execute(touched).rowcount == 1)
 
@@ -111,7 +112,7 @@ class Store:
         items = self._items.c
         query = sa.select(sa.func.min(items.due_at))
         query = query.where(items.job_id == id, items.status.in_(OPEN))
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             found: datetime | None = connection.execute(query).scalar_one()
         return found
 
@@ -131,14 +132,14 @@ class Store:
             .values(status="running", due_at=until, attempts=items.attempts + 1)
             .returning(items.position, items.subject_ref, items.source, items.attempts)
         )
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             return connection.execute(taken).first()
 
     def settle(self, id: str, position: int, **values: t.Any) -> None:
         """Note what became of an item that was taken; nothing where it was erased meanwhile."""
         items = self._items.c
         mine = sa.and_(items.job_id == id, items.position == position, items.status == "running")
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self._items.update().where(mine).values(values))
 
     def close_waiting(self, connection: sa.Connection, id: str, status: str) -> None:
@@ -160,31 +161,31 @@ class Store:
         items = self._items.c
         query = sa.select(self._items).where(items.job_id == id, items.position >= start)
         query = query.where(items.status.not_in(OPEN)).order_by(items.position).limit(count)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return list(connection.execute(query))
 
     def old(self, before: datetime) -> list[str]:
         """Return the jobs that ended before a moment."""
         jobs = self._jobs.c
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             query = sa.select(jobs.id).where(jobs.finished_at < before)
             return list(connection.execute(query).scalars())
 
     def ids(self) -> set[str]:
         """Return the ids of all jobs."""
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return set(connection.execute(sa.select(self._jobs.c.id)).scalars())
 
     def overdue(self, now: datetime) -> list[str]:
         """Return the open jobs whose time is over."""
         jobs = self._jobs.c
         query = sa.select(jobs.id).where(jobs.status == "open", jobs.expires_at <= now)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def remove(self, id: str) -> None:
         """Remove a job with its items."""
-        with self._db.engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(self._items.delete().where(self._items.c.job_id == id))
             connection.execute(self._jobs.delete().where(self._jobs.c.id == id))
 
