@@ -13,10 +13,13 @@ from routing.conftest import PRICES
 from routing.conftest import Twin
 
 
-def create_app(**more: t.Any) -> Flask:
+def create_app() -> Flask:
+    """Return the host; its folder and settings come by the environment."""
+    return make(Path(os.environ["SERVED_FOLDER"]), **json.loads(os.environ["SERVED_CONFIG"]))
+
+
+def make(folder: Path, **config: t.Any) -> Flask:
     """Return the host; its paid backend says the question back."""
-    folder = Path(os.environ["MANY_FOLDER"])
-    told = json.loads(os.environ["MANY_CONFIG"])
     app = make_host(
         folder,
         create=False,
@@ -24,8 +27,7 @@ def create_app(**more: t.Any) -> Flask:
         AILYDIAN_THIRD_PARTY="twin",
         AILYDIAN_THIRD_PARTY_MODEL="twin-1",
         AILYDIAN_PRICES=PRICES,
-        **told,
-        **more,
+        **config,
     )
     app.extensions["ailydian"].router.third_party.register("twin", Twin)
     return app

@@ -18,18 +18,22 @@ TESTS = Path(__file__).parent
 APP = "served_host:create_app()"
 
 
+def told(folder: Path, config: dict[str, t.Any]) -> dict[str, str]:
+    """Return the environment by which a host is told its folder and settings."""
+    return {
+        "SERVED_FOLDER": str(folder),
+        "SERVED_CONFIG": json.dumps(config),
+        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 @contextlib.contextmanager
 def serve(
     folder: Path, *options: str, kind: str = "gunicorn", app: str = APP, **config: t.Any
 ) -> t.Iterator[Server]:
     """Run a host, by default that of ``served_host.py``, in *folder* for the block's length."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
-        "SERVED_FOLDER": str(folder),
-        "SERVED_CONFIG": json.dumps(config),
-        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
-        "PYTHONUNBUFFERED": "1",
-    }
     if kind == "gunicorn":
         start = ["gunicorn", "--bind", "127.0.0.1:0", *options, app]
     else:
@@ -38,7 +42,7 @@ def serve(
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *start],
-            env=environment,
+            env=os.environ | told(folder, config),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -23,7 +23,7 @@ from pictures import encoded
 from pictures import picture
 from servers import APP
 from servers import serve
-from servers import TESTS
+from servers import told
 
 pytest.importorskip("celery", reason="needs Celery: pip install -e '.[jobs]'")
 
@@ -49,15 +49,13 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 @contextlib.contextmanager
 def worker(folder: Path, config: dict[str, t.Any]) -> t.Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {
-        "SERVED_FOLDER": str(folder),
-        "SERVED_CONFIG": json.dumps(config),
-        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
-    }
     command = ["flask", "--app", APP, "ailydian", "jobs", "work", "--threads", "2"]
     with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", *command],
+            env=os.environ | told(folder, config),
+            stdout=log,
+            stderr=log,
         )
     try:
         yield process

@@ -10,14 +10,9 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import http.client
 import itertools
-import json
 import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 import typing as t
@@ -29,8 +24,11 @@ import sqlalchemy as sa
 from databases import database
 from flask import Flask
 from hosts import dispose
+from many_host import make
 from pictures import data_uri
 from pictures import encoded
+from servers import serve
+from servers import Server
 
 from flask_ailydian import current_ailydian
 from flask_ailydian.experiments.plan import Plan
@@ -40,7 +38,6 @@ SOAK = float(os.environ.get("AILYDIAN_SOAK_SECONDS", "15"))
 SWITCH = 2.0
 #: How long, in seconds, a version that was replaced may still answer.
 STALE = 1.0
-TESTS = Path(__file__).parents[1]
 KEY = base64.b64encode(b"k" * 32).decode()
 
 
@@ -50,38 +47,28 @@ class Fleet:
 
     app: Flask
     url: str
-    masters: list[subprocess.Popen[bytes]]
-    ports: list[int]
+    masters: list[Server]
 
     def ask(
         self, number: int, path: str, body: t.Any, **headers: str
     ) -> tuple[int, dict[str, t.Any]]:
         """Send a request to one of the masters, on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[number % 2], timeout=60)
-        with contextlib.closing(connection):
-            names = {name.replace("_", "-"): text for name, text in headers.items()}
-            kind = {"Content-Type": "application/json", "Connection": "close"}
-            connection.request("POST", f"/api/pytorch{path}", json.dumps(body), kind | names)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
+        master = self.masters[number % 2]
+        return master.ask("POST", f"/api/pytorch{path}", body, **headers)[:2]
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Fleet]:
+def fleet(tmp_path: Path) -> t.Iterator[Fleet]:
     with database("postgresql", tmp_path) as url, contextlib.ExitStack() as stack:
-        told = {
+        config = {
             "database": url,
             "AILYDIAN_MODEL_DIR": str(tmp_path / "models"),
             "AILYDIAN_HASH_KEY": "the same on every host",
             "AILYDIAN_MASTER_KEYS": [f"k1:{KEY}"],
             "AILYDIAN_BUDGET_DAY": 0.03,
         }
-        monkeypatch.setenv("MANY_CONFIG", json.dumps(told))
-        monkeypatch.setenv("MANY_FOLDER", str(tmp_path / "here"))
         (tmp_path / "here").mkdir()
-        from many_host import create_app
-
-        app = create_app()
+        app = make(tmp_path / "here", **config)
         with app.app_context():
             current_ailydian.db.create_all()
             for seed in (1, 2):
@@ -89,42 +76,15 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Fleet]:
                 data = onnx_models.classifier(seed=seed)
                 current_ailydian.registry.register(data, "shapes", f"v{seed}", declared)
             current_ailydian.registry.update("shapes", "v1", status="active")
-        fleet = Fleet(app, url, [], [])
-        for name in ("one", "two"):
-            folder = tmp_path / name
-            folder.mkdir()
-            monkeypatch.setenv("MANY_FOLDER", str(folder))
-            fleet.masters.append(stack.enter_context(_master(folder)))
-        fleet.ports += [_port(tmp_path / name / "server.log") for name in ("one", "two")]
-        yield fleet
+        options = ("--workers", "4", "--threads", "4", "--graceful-timeout", "20")
+        masters = [
+            stack.enter_context(
+                serve(tmp_path / name, *options, app="many_host:create_app()", **config)
+            )
+            for name in ("one", "two")
+        ]
+        yield Fleet(app, url, masters)
         dispose(app)
-
-
-@contextlib.contextmanager
-def _master(folder: Path) -> t.Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "4"]
-    command += ["--threads", "4", "--graceful-timeout", "20", "many_host:create_app()"]
-    paths = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": paths}
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _port(log: Path) -> int:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        text = log.read_text()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", text)
-        if found and text.count("Booting worker") >= 4:
-            return int(found[1])
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 def _count(fleet: Fleet, what: str) -> int:
@@ -173,7 +133,7 @@ def test_a_switch_reaches_every_worker_within_a_second_and_nothing_fails(fleet: 
             switched.append((time.monotonic(), version))
             if len(switched) == 3:
                 # New workers take over from the old ones, in the middle of it all.
-                fleet.masters[0].send_signal(signal.SIGHUP)
+                fleet.masters[0].process.send_signal(signal.SIGHUP)
     for thread in threads:
         thread.join()
     assert wrong == []
