@@ -21,18 +21,22 @@ from .group import ailydian
 START = b'{"file": '
 
 
+def asks_about_images(command: c.Callable[..., t.Any]) -> c.Callable[..., t.Any]:
+    """Let a command take a model, files and folders, and what goes with each of them."""
+    paths = click.Path(exists=True, path_type=Path)
+    for decorate in (
+        click.option("--user-id", help="Whom the answers are about."),
+        click.option("--top-k", type=click.IntRange(1), help="How many classes are listed."),
+        click.option("--version", help="One version; by default the one that answers."),
+        click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=paths),
+        click.argument("model"),
+    ):
+        command = decorate(command)
+    return command
+
+
 @ailydian.command("infer")
-@click.argument("model")
-@click.argument(
-    "paths",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-)
-@click.option("--version", help="One version; by default the one that answers.")
-@click.option("--top-k", type=click.IntRange(1), help="How many classes are listed.")
-@click.option("--user-id", help="Whom the answers are about.")
+@asks_about_images
 @click.option(
     "--resume",
     metavar="RESULTS",

@@ -15,6 +15,7 @@ from .group import ailydian
 from .group import json_option
 from .group import print_json
 from .group import print_table
+from .infer import asks_about_images
 from .infer import images_of
 
 #: Seconds between two looks at a job's progress.
@@ -27,17 +28,7 @@ def jobs() -> None:
 
 
 @jobs.command("submit")
-@click.argument("model")
-@click.argument(
-    "paths",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-)
-@click.option("--version", help="One version; by default the one that answers.")
-@click.option("--user-id", help="Whom the answers are about.")
-@click.option("--top-k", type=click.IntRange(1), help="How many classes are listed.")
+@asks_about_images
 @click.option("--wait", is_flag=True, help="Stay until it has ended, and show the progress.")
 @json_option
 def submit(

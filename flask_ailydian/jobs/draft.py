@@ -67,23 +67,21 @@ class Draft:
     def upload(self, data: bytes) -> None:
         """Add an input that was sent with the job."""
         position = self._room()
-        subject = self._subject(self._asked.user_id or self._asked.actor)
+        subject = self._subject()
         self._holding.put(self.id, position, subject.seal(data, place(self.id, position, "input")))
         self._add(subject, Entry())
 
     def refuse(self, code: str) -> None:
         """Add an input that was not taken; it is answered with that error, and on record."""
         self._room()
-        self._add(self._subject(self._asked.user_id or self._asked.actor), Entry(refused=code))
+        self._add(self._subject(), Entry(refused=code))
 
     def stored(self, storage: str, path: str, user_id: str | None = None) -> None:
         """Add a file of a registered storage."""
         if storage not in self._settings.jobs_storage:
             raise ValidationFailed(fields={"manifest": [f"There is no storage {storage!r}."]})
         self._room()
-        person = user_id or self._asked.user_id
-        subject = self._subject(person or self._asked.actor)
-        self._add(subject, Entry(storage=storage, path=path, user_id=user_id))
+        self._add(self._subject(user_id), Entry(storage=storage, path=path, user_id=user_id))
 
     def submit(self) -> dict[str, t.Any]:
         """Put the job on record and wake the workers; return how it stands.
@@ -95,7 +93,7 @@ class Draft:
         if self._key_hash is not None and (earlier := self._store.by_key(self._key_hash)):
             return self._show(earlier.id)
         self._queue.reach()
-        subject = self._subject(self._asked.user_id or self._asked.actor)
+        subject = self._subject()
         moment = now()
         job = {
             "id": self.id,
@@ -151,8 +149,9 @@ class Draft:
             }
         )
 
-    def _subject(self, user_id: str | None) -> Subject:
-        """Return who an input is sealed for."""
+    def _subject(self, user_id: str | None = None) -> Subject:
+        """Return who an input is sealed for: whom it is about, or else who handed it in."""
+        user_id = user_id or self._asked.user_id or self._asked.actor
         if user_id not in self._persons:
             subjects = self._ledger.subjects
             try:

@@ -152,17 +152,20 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
     return operation
 
 
+def _types(schema: ma.Schema) -> dict[str, t.Any]:
+    """Return the fields of a form, which knows simple types alone."""
+    return {
+        name: {"type": SIMPLE.get(type(field), "string")} for name, field in schema.fields.items()
+    }
+
+
 def _inference_body() -> dict[str, t.Any]:
     form = {
         "type": "object",
         "required": ["model_name"],
         "properties": {
             "image": BINARY,
-            "model_name": {"type": "string"},
-            "model_version": {"type": "string"},
-            "user_id": {"type": "string"},
-            "top_k": {"type": "integer"},
-            "explain": {"type": "boolean"},
+            **_types(InferenceFields()),
             "text": {"type": "string"},
         },
     }
@@ -189,14 +192,11 @@ def _batch_body() -> dict[str, t.Any]:
 
 
 def _job_body() -> dict[str, t.Any]:
-    fields = {
-        name: {"type": SIMPLE.get(type(field), "string")}
-        for name, field in InferenceFields().fields.items()
-    }
+    images = {"type": "array", "items": BINARY}
     form = {
         "type": "object",
         "required": ["model_name", "image"],
-        "properties": {**fields, "image": {"type": "array", "items": BINARY}},
+        "properties": {**_types(InferenceFields()), "image": images},
     }
     content = {
         "application/json": {"schema": JobRequest},
@@ -236,9 +236,8 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
 
 
 def _upload_body() -> dict[str, t.Any]:
-    properties: dict[str, t.Any] = {"file": BINARY}
+    properties: dict[str, t.Any] = {"file": BINARY, **_types(ModelUpload())}
     for name, field in ModelUpload().fields.items():
-        properties[name] = {"type": SIMPLE.get(type(field), "string")}
         if "description" in field.metadata:
             properties[name]["description"] = field.metadata["description"]
     schema = {

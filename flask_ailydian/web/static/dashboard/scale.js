@@ -20,10 +20,4 @@ export function ticks(low, high, count = 4) {
 }
 
 /** Every UTC day from the first to the last, as `2026-11-25`. */
-export function days(first, last) {
-  const found = [];
-  for (let at = Date.parse(first); at <= Date.parse(last); at += 86_400_000) {
-    found.push(new Date(at).toISOString().slice(0, 10));
-  }
-  return found;
-}
+export { daysBetween as days } from "../ailydian/scale.js";
