@@ -19,6 +19,8 @@ from .money import from_nano
 from .money import to_nano
 
 KEPT = timedelta(days=40)
+#: No fingerprint looks like this.
+UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Limits:
     def scopes(self, moment: datetime, user: str | None, domain: str) -> dict[str, int]:
         """Return the scopes that a query falls in, with their limits in billionths.
 
-        :param user: A fingerprint; the table of budgets names nobody.
+        :param user: A fingerprint; the table of budgets names nobody. All who are unknown share
+            one user's budget.
         """
         day = moment.date().isoformat()
         found = {f"day:{day}": self.day, f"domain:{domain}:{day}": self.domains.get(domain)}
-        if user is not None:
-            found[f"user:{user}:{day}"] = self.user
+        found[f"user:{user or UNKNOWN}:{day}"] = self.user
         return {scope: to_nano(limit) for scope, limit in found.items() if limit}
 
 

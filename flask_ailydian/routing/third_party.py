@@ -217,7 +217,8 @@ class ThirdParty:
         assert turn.asked is not None
         price = self.costs.paid_price(turn.moment.date())
         domain = turn.asked.domain
-        user = self._fingerprint.of("budget", turn.payer.encode())[:32] if turn.payer else None
+        payer = turn.payer(believed=self._settings.budget_trust_user_id)
+        user = self._fingerprint.of("budget", payer.encode())[:32] if payer else None
 
         def before(reserved: int) -> None:
             counts = turn.redacted.counts if turn.redacted else {}

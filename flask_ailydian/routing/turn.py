@@ -21,12 +21,16 @@ from .redaction import Redacted
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A query and who asks it."""
+    """A query and who asks it.
+
+    :param vouched: Whether it is the host that names the user, in process, or only a request.
+    """
 
     query: str
     domain: str = "chat"
     user_id: str | None = None
     backend: str = "auto"
+    vouched: bool = True
 
 
 @dataclasses.dataclass
@@ -71,12 +75,16 @@ class Turn:
         """Whom the answer is for."""
         return (self.asked.user_id if self.asked else None) or self.actor
 
-    @property
-    def payer(self) -> str | None:
-        """Whose budget it counts in: who the host says calls, not whom the request names.
+    def payer(self, *, believed: bool) -> str | None:
+        """Return whose budget it counts in; ``None``: that of everybody whom nobody knows.
 
-        A caller who is known cannot spend more by naming somebody else each time.
+        Who the host says calls, or whom the host names itself: another name in every request
+        must buy nobody another budget.
+
+        :param believed: Whether requests of unknown callers are believed all the same.
         """
+        if self.actor is None and (self.asked is None or not (self.asked.vouched or believed)):
+            return None
         return self.actor or self.user
 
     @property

@@ -90,10 +90,15 @@ class RoutingSettings:
     budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
     budget_user: float = option(
         0.0,
-        "Most USD a caller and UTC day; 0: no limit. Callers whom the gate does not know are "
-        "told apart by the `user_id` that they give.",
+        "Most USD a caller and UTC day; 0: no limit. All whom the gate does not know share one "
+        "such budget.",
         low=0,
         high=1e9,
+    )
+    budget_trust_user_id: bool = option(
+        False,
+        "Tell callers whom the gate does not know apart by their `user_id`: where a service of "
+        "yours, and nobody else, can send requests.",
     )
     budget_domains: dict[str, t.Any] = option(
         Table(), "Most USD a domain and UTC day: `{DOMAIN: USD}`."

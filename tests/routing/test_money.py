@@ -164,10 +164,23 @@ def test_a_used_up_budget_answers_locally_or_refuses(
 
 
 def test_a_user_s_budget_is_that_user_s(make_twin: t.Any) -> None:
-    app, _ = make_twin(AILYDIAN_BUDGET_USER=0.03, AILYDIAN_PRICES={})
+    app, _ = make_twin(
+        AILYDIAN_BUDGET_USER=0.03, AILYDIAN_BUDGET_TRUST_USER_ID=True, AILYDIAN_PRICES={}
+    )
     told = [ask(app, LONG, user_id=user).json["backend"] for user in ("a", "a", "b")]
     assert told == ["3rdparty", "onnx-fallback", "3rdparty"]
     assert not any("a:" in row.scope and len(row.scope) < 40 for row in rows(app, "Budget"))
+
+
+def test_whoever_is_unknown_gets_no_other_budget_by_another_name(make_twin: t.Any) -> None:
+    app, _ = make_twin(AILYDIAN_BUDGET_USER=0.03, AILYDIAN_PRICES={})
+    told = [ask(app, LONG, user_id="a"), ask(app, LONG, user_id="b"), ask(app, LONG)]
+    assert [said.json["backend"] for said in told] == ["3rdparty", "onnx-fallback", "onnx-fallback"]
+    # Whom the host names itself is somebody.
+    with app.app_context():
+        said = [app.extensions["ailydian"].answer(LONG, user_id=user) for user in ("a", "a", "b")]
+    assert [x["backend"] for x in said] == ["3rdparty", "onnx-fallback", "3rdparty"]
+    assert {row.committed_nano for row in rows(app, "Budget")} == {20_000_000}
 
 
 def test_a_caller_whom_the_gate_knows_spends_one_budget_under_every_name(make_twin: t.Any) -> None:

@@ -77,7 +77,7 @@ def costs(given: dict[str, t.Any]) -> dict[str, t.Any]:
 def _asked(body: bytes) -> Asked:
     given = http.load(QueryRequest(), strict_json.loads(body))
     given.pop("stream")
-    return Asked(**given)
+    return Asked(**given, vouched=False)
 
 
 def _wants_stream(body: bytes) -> bool:
