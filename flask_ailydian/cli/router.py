@@ -130,6 +130,7 @@ def train(
 @click.option("--model", help="A registered model; without one, folds are trained here.")
 @EMBEDDINGS
 @click.option("--by-group", is_flag=True, help="Fold by the column `group`: unseen subjects.")
+@click.option("--labels", type=click.IntRange(tables.LEAST), help="Learn from so many at most.")
 @click.option("--picture", "drawing", type=click.Path(path_type=Path), help="SVG of the curves.")
 @json_option
 def evaluate(
@@ -137,6 +138,7 @@ def evaluate(
     model: str | None,
     embeddings: str | None,
     by_group: bool,
+    labels: int | None,
     drawing: Path | None,
     as_json: bool,
 ) -> None:
@@ -158,7 +160,7 @@ def evaluate(
     else:
         read, _ = _read(labelled.texts, embeddings)
         groups = labelled.groups if by_group else None
-        expected = gains.cross_validated(read, labelled.outcomes, groups)
+        expected = gains.cross_validated(read, labelled.outcomes, groups, labels)
         rankings["learned, cross-validated"] = gains.together(expected)
     figures = {name: measures.figures(s, labelled.outcomes) for name, s in rankings.items()}
     curves = {name: measures.curve(s, labelled.outcomes) for name, s in rankings.items()}

@@ -60,7 +60,9 @@ class Learned:
             known.get(SURFACE) != str(surface.VERSION)
         ):
             raise ModelFailed("This router was trained for another version; train it again.")
-        text = np.full((1,) * max(len(record.inputs[0].shape), 1), query, dtype=object)
+        # No further than in training.
+        read = query[: surface.MOST_CHARS]
+        text = np.full((1,) * max(len(record.inputs[0].shape), 1), read, dtype=object)
         found: dict[str, t.Any] = {names[0]: text, "looks": surface.features(query)[None, :]}
         if "vector" in names:
             name, version, digest = (known.get(EMBEDDING, "").split() + [""] * 3)[:3]

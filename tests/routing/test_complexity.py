@@ -132,7 +132,11 @@ def test_a_host_adds_words_and_changes_points() -> None:
 
 
 def test_the_first_description_can_be_replayed() -> None:
-    assert complexity.document(LONG).score == 85
+    for query, score, name in TABLE:
+        found = complexity.document(query)
+        assert (found.score, found.complexity) == (score, name)
+    # Bands, +20, +20, +15 for each distinct keyword, +10, to the letter.
+    assert complexity.document("söz " * 50 + "hasta dava analiz analiz fark?").score == 130
     # What it got wrong stays wrong in its own profile.
     assert complexity.document("farkında mısın").score == 25
     assert complexity.document("İLAÇ").score == 10
