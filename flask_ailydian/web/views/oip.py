@@ -27,7 +27,7 @@ from ..http import returns
 from ..schemas import oip as schemas
 from .health import look
 
-EXTENSIONS = (BINARY_EXTENSION, "classification", "model_repository")
+EXTENSIONS = (BINARY_EXTENSION, "classification", "model_repository", "model_configuration")
 
 
 @needs("infer")
@@ -60,6 +60,13 @@ def metadata(name: str, version: str | None = None) -> dict[str, t.Any]:
 
 
 @needs("infer")
+@returns(schemas.ModelConfig(), fails=(401, 403, 404))
+def config(name: str, version: str | None = None) -> dict[str, t.Any]:
+    """Say how a model is configured, in the words of Triton's extension."""
+    return protocol.configuration(name, version)
+
+
+@needs("infer")
 @returns(schemas.ModelReady(), fails=(401, 403, 404, 503))
 def model_ready(name: str, version: str | None = None) -> dict[str, t.Any]:
     """Say whether a model answers."""
@@ -87,9 +94,7 @@ def infer(name: str, version: str | None = None) -> Response:
     work = _work(actor, patience)
     if len(givens) == 1:
         return protocol.respond(asked, [work(givens[0])])
-    model = current_ailydian.serving.resolve(name, version)
-    slots = current_ailydian.prediction.executor_of(model).slots
-    workers = min(slots + 1, len(givens))
+    workers = min(current_ailydian.prediction.at_once(givens[0]), len(givens))
     return protocol.respond(asked, list(in_order(givens, work, workers=workers)))
 
 
