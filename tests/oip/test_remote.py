@@ -444,12 +444,13 @@ def test_a_batch_is_sent_at_once_however_few_cores_there_are(
         together.wait(10)
         says("200 OK", outputs())(connection)
 
-    impostor = Impostor(meet)
+    impostor = Impostor(says("200 OK", outputs()))
     try:
         with host.app_context():
             registry = current_ailydian.registry
             model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
             registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+        impostor.infer = meet
         items = [{"inputs": {"x": [[float(i), 2]]}} for i in range(8)]
         answer = host.test_client().post(
             "/api/pytorch/inference/batch", json={"model_name": "m", "items": items}
@@ -480,7 +481,7 @@ def test_endpoints_are_among_the_metrics(host: Flask) -> None:
             assert "ailydian_remote_calls{" not in scraped()
             current_ailydian.predict("m", inputs={"x": [[1, 2]]})
             labels = f'{{endpoint="127.0.0.1:{impostor.port}",model="m",version="v1"}}'
-            assert f"ailydian_remote_calls{labels} 1.0" in seen[0]
+            assert f"ailydian_remote_calls{labels} 1.0" in seen[-1]
             assert f"ailydian_remote_calls{labels} 0.0" in scraped()
             assert f"ailydian_remote_endpoint_up{labels} 1.0" in scraped()
             impostor.infer = says("503 No", b"")
