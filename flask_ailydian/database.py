@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import dataclasses
+import itertools
 import threading
 import time
 import typing as t
@@ -16,6 +17,10 @@ from .connections import cut
 from .connections import DatabaseUnavailable
 from .connections import ready
 from .engine.forks import restart_in_children
+from .transactions import repeated
+from .transactions import undone
+
+T = t.TypeVar("T")
 
 #: After somebody waited in vain, for so many seconds others wait no longer than SHORT.
 SILENCE, SHORT = 0.2, 0.05
@@ -98,11 +103,27 @@ class Database:
                 connection.invalidate()
             connection.close()
 
-    @contextlib.contextmanager
-    def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
-        """Lend a connection inside a transaction, which ends with the block."""
-        with self.connect(seconds) as connection, connection.begin():
-            yield connection
+    def transact(self, work: c.Callable[[sa.Connection], T]) -> T:
+        """Return what *work* returns; what it does on the connection is one transaction.
+
+        :param work: Does nothing else: it is called again when the database took the
+            transaction back because of another one.
+        :raises DatabaseUnavailable: also when that goes on until the time is over.
+        """
+        until = time.monotonic() + self.seconds
+        tries = itertools.count()
+
+        def attempt() -> T:
+            left = until - time.monotonic() if next(tries) else None
+            with self.connect(left) as connection, connection.begin():
+                return work(connection)
+
+        try:
+            return repeated(attempt, until)
+        except sa.exc.DBAPIError as error:
+            if undone(error):
+                raise DatabaseUnavailable() from error
+            raise
 
     def patience(self, seconds: float) -> float:
         """Return how long to wait: not as long when somebody has just waited in vain.
