@@ -26,7 +26,7 @@ class Opaque(fields.String):
 class Truth(fields.Boolean):
     """True or false, and nothing that may stand for them."""
 
-    def _deserialize(self, value: t.Any, *args: t.Any, **kwargs: t.Any) -> bool:
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> bool:
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return value
@@ -35,19 +35,19 @@ class Truth(fields.Boolean):
 class Whole(fields.Integer):
     """A whole number, and no text that may stand for one."""
 
-    def _deserialize(self, value: t.Any, *args: t.Any, **kwargs: t.Any) -> int | None:
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> int:
         if isinstance(value, str) or isinstance(value, float) and not value.is_integer():
             raise self.make_error("invalid", input=value)
-        return super()._deserialize(value, *args, **kwargs)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Number(fields.Float):
     """A number, and no text that may stand for one."""
 
-    def _deserialize(self, value: t.Any, *args: t.Any, **kwargs: t.Any) -> float | None:
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> float:
         if isinstance(value, str):
             raise self.make_error("invalid", input=value)
-        return super()._deserialize(value, *args, **kwargs)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 #: How the text of forms and query strings is read where a field is no text.
