@@ -136,7 +136,7 @@ class Inference:
         """
         left = iter(readers)
         ahead = [_Ahead(read) for read in itertools.islice(left, 1)]
-        workers = self._prediction.at_once(ahead[0].given if ahead else None)
+        workers = self._visits.at_once(ahead[0].given if ahead else None)
 
         def one(read: c.Callable[[], Given]) -> dict[str, t.Any]:
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import contextlib
 import dataclasses
 import functools
 import time
@@ -21,7 +20,6 @@ from .engine.postprocess import probabilities
 from .engine.protocol import Array
 from .engine.protocol import Engine
 from .engine.results import ResultCache
-from .errors import AilydianError
 from .errors import ModelFailed
 from .errors import ValidationFailed
 from .inputs import preprocessing
@@ -198,18 +196,6 @@ class Prediction:
     def executor_of(self, model: ModelRecord) -> Executor:
         """Return who lets runs of *model* in: calls of other servers wait, and take no core."""
         return self._calls if model.type == "remote" else self.executor
-
-    def at_once(self, given: Given | None) -> int:
-        """Return how many inputs of a batch like *given* are worked on at once.
-
-        That is one more than run, which decodes; ``None`` is an input that could not be read.
-        """
-        executor = self.executor
-        if given is not None:
-            with contextlib.suppress(AilydianError):
-                model = self._serving.resolve(given.model_name, given.model_version)
-                executor = self.executor_of(model)
-        return executor.slots + 1
 
     def _span(self, model: ModelRecord) -> t.Any:
         return span("ailydian.inference", model=model.name, version=model.version)

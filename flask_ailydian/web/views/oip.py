@@ -94,7 +94,9 @@ def infer(name: str, version: str | None = None) -> Response:
     work = _work(actor, patience)
     if len(givens) == 1:
         return protocol.respond(asked, [work(givens[0])])
-    workers = min(current_ailydian.prediction.at_once(givens[0]), len(givens))
+    model = current_ailydian.serving.resolve(name, version)
+    slots = current_ailydian.prediction.executor_of(model).slots
+    workers = min(slots + 1, len(givens))
     return protocol.respond(asked, list(in_order(givens, work, workers=workers)))
 
 
