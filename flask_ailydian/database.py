@@ -6,11 +6,14 @@ import collections.abc as c
 import contextlib
 import dataclasses
 import socket
+import sqlite3
 import threading
 import time
 import typing as t
 
 import sqlalchemy as sa
+from flask import g
+from flask import has_request_context
 
 from .engine.forks import restart_in_children
 from .errors import BackendUnavailable
@@ -45,7 +48,8 @@ class Database:
 
     A server that has stopped takes connections and never answers; what a driver can do about
     that is the host's to set. So connections are made on a thread that may be left behind, and
-    one that does not answer in time is cut. SQLite is asked as it is: a file answers or fails.
+    one that does not answer in time is cut. SQLite answers or fails; only its write lock is
+    waited for.
 
     :param seconds: How long a question may take.
     """
@@ -100,20 +104,47 @@ class Database:
     @contextlib.contextmanager
     def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
         """Lend a connection inside a transaction, which ends with the block."""
-        with self.connect(seconds) as connection, connection.begin():
-            yield connection
+        with self.connect(seconds) as connection, self._lock_wait(connection, seconds):
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def _lock_wait(self, connection: sa.Connection, seconds: float | None) -> t.Iterator[None]:
+        """Let SQLite wait for its write lock in time; afterwards as long as the host has it."""
+        if connection.dialect.name != "sqlite":
+            yield
+            return
+        raw: t.Any = connection.connection.dbapi_connection
+        (before,) = raw.execute("PRAGMA busy_timeout").fetchone()
+        wait = int(1000 * self.patience(self.seconds if seconds is None else seconds))
+        raw.execute(f"PRAGMA busy_timeout={min(before, wait)}")
+        try:
+            yield
+            self._silent_until = 0.0
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            self.fell_silent(seconds)
+            raise DatabaseUnavailable() from error
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={before}")
 
     def patience(self, seconds: float) -> float:
         """Return how long to wait: not as long when somebody has just waited in vain.
 
-        So a request that met a frozen database once does not wait for it again and again.
+        And never twice in one request, however much work lies between its questions.
         """
-        return seconds if time.monotonic() >= self._silent_until else min(seconds, SHORT)
+        in_vain = has_request_context() and g.get("ailydian_waited_in_vain", False)
+        if in_vain or time.monotonic() < self._silent_until:
+            return min(seconds, SHORT)
+        return seconds
 
     def fell_silent(self, seconds: float | None = None) -> None:
         """Note that somebody waited in vain; a glance of less than the full time says nothing."""
         if seconds is None or seconds >= self.seconds:
             self._silent_until = time.monotonic() + SILENCE
+            if has_request_context():
+                g.ailydian_waited_in_vain = True
 
     def _connected(self, engine: sa.Engine, due: float) -> sa.Connection:
         # Those that were left behind and have come to an end give their place back.
@@ -237,15 +268,16 @@ class _Watch:
             self._all.discard(watched)
 
     def _run(self) -> None:
-        idle = 0
+        idle, pause = 0, SHORT
         with self._change:
             while idle < 100:
                 # It looks by the clock and is not woken for each question: those are many.
-                self._change.wait(SHORT)
+                self._change.wait(pause)
                 moment = time.monotonic()
                 for watched in [w for w in self._all if w.due <= moment]:
                     watched.cut = True
                     self._all.discard(watched)
                     cut(watched.connection)
                 idle = 0 if self._all else idle + 1
+                pause = min([SHORT, *(w.due - moment for w in self._all)])
             self._running = False
