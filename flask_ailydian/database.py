@@ -103,10 +103,22 @@ class Database:
 
     @contextlib.contextmanager
     def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
-        """Lend a connection inside a transaction, which ends with the block."""
-        with self.connect(seconds) as connection, self._lock_wait(connection, seconds):
-            with connection.begin():
-                yield connection
+        """Lend a connection inside a transaction, which ends with the block.
+
+        :raises DatabaseUnavailable: when it is away, full or broken, or does not answer in time.
+        """
+        try:
+            with self.connect(seconds) as connection, self._lock_wait(connection, seconds):
+                with connection.begin():
+                    yield connection
+        except sa.exc.OperationalError as error:
+            code = getattr(error.orig, "sqlite_errorcode", None)
+            # SQLite's word also for a statement that it does not understand.
+            if code == sqlite3.SQLITE_ERROR:
+                raise
+            if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+                self.fell_silent(seconds)
+            raise DatabaseUnavailable() from error
 
     @contextlib.contextmanager
     def _lock_wait(self, connection: sa.Connection, seconds: float | None) -> t.Iterator[None]:
@@ -121,11 +133,6 @@ class Database:
         try:
             yield
             self._silent_until = 0.0
-        except sa.exc.OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            self.fell_silent(seconds)
-            raise DatabaseUnavailable() from error
         finally:
             raw.execute(f"PRAGMA busy_timeout={before}")
 
