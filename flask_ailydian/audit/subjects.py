@@ -50,6 +50,14 @@ class Subject:
         return hmac.new(key, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()
 
 
+class _Made(t.NamedTuple):
+    """A person whom this process made without the database, their row, and until when."""
+
+    subject: Subject
+    row: dict[str, t.Any]
+    until: float
+
+
 class Subjects:
     """The persons of one deployment.
 
@@ -71,7 +79,7 @@ class Subjects:
         self._database = database
         self.separate = separate
         self._offline = offline
-        self._made_here: dict[bytes, tuple[Subject, dict[str, t.Any]]] = {}
+        self._made_here: dict[bytes, _Made] = {}
         self.table = table
         self.keys = keys
         self._lock = threading.Lock()
@@ -117,6 +125,11 @@ class Subjects:
         with self._lock:
             for name in [n for n, (_, s) in self._cache.items() if s.ref in refs]:
                 del self._cache[name]
+
+    def forget_made_here(self, user_id: str) -> None:
+        """Drop a person whom this process made without the database, with their key."""
+        with self._lock:
+            self._made_here.pop(b"user\0" + user_id.encode(), None)
 
     def forget_all(self) -> None:
         """Drop everybody from this process's memory."""
@@ -169,14 +182,21 @@ class Subjects:
 
     def _without_database(self, name: bytes, user_id: str | None) -> Subject:
         with self._lock:
-            if name not in self._made_here:
-                self._made_here[name] = self._new(name, user_id)
-            return self._made_here[name][0]
+            made = self._made_lately(name)
+            if made is None:
+                until = time.monotonic() + CACHED_SECONDS
+                made = self._made_here[name] = _Made(*self._new(name, user_id), until)
+            return made.subject
+
+    def _made_lately(self, name: bytes) -> _Made | None:
+        """Return who was made here; not for ever: they may have been erased since elsewhere."""
+        made = self._made_here.get(name)
+        return made if made is not None and made.until > time.monotonic() else None
 
     def made_here(self, refs: c.Collection[str | None]) -> list[dict[str, t.Any]]:
         """Return the rows of those of *refs* whom no database knows yet."""
         with self._lock:
-            return [row for subject, row in self._made_here.values() if subject.ref in refs]
+            return [made.row for made in self._made_here.values() if made.subject.ref in refs]
 
     def adopt(self, row: dict[str, t.Any]) -> tuple[Subject, Subject]:
         """Bring a person who was made without the database to it.
@@ -207,7 +227,8 @@ class Subjects:
         return local, self._opened(found)
 
     def _made(self, name: bytes, user_id: str | None) -> Subject:
-        subject, values = self._made_here.get(name) or self._new(name, user_id)
+        made = self._made_lately(name)
+        subject, values = made[:2] if made is not None else self._new(name, user_id)
         try:
             with self._database.begin() as connection:
                 connection.execute(self.table.insert(), values)
