@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import dataclasses
+import itertools
 import socket
 import sqlite3
 import threading
@@ -17,6 +18,10 @@ from flask import has_request_context
 
 from .engine.forks import restart_in_children
 from .errors import BackendUnavailable
+from .transactions import repeated
+from .transactions import undone
+
+T = t.TypeVar("T")
 
 #: After somebody waited in vain, for so many seconds others wait no longer than SHORT.
 SILENCE, SHORT = 0.2, 0.05
@@ -101,40 +106,38 @@ class Database:
                 connection.invalidate()
             connection.close()
 
-    @contextlib.contextmanager
-    def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
-        """Lend a connection inside a transaction, which ends with the block.
+    def transact(self, work: c.Callable[[sa.Connection], T]) -> T:
+        """Return what *work* returns; what it does on the connection is one transaction.
 
-        :raises DatabaseUnavailable: when it is away, full or broken, or does not answer in time.
+        :param work: Does nothing else: it is called again when the database took the
+            transaction back because of another one.
+        :raises DatabaseUnavailable: also when that goes on until the time is over, and when the
+            database is full or broken.
         """
-        try:
-            with self.connect(seconds) as connection, self._lock_wait(connection, seconds):
-                with connection.begin():
-                    yield connection
-        except sa.exc.OperationalError as error:
-            code = getattr(error.orig, "sqlite_errorcode", None)
-            # SQLite's word also for a statement that it does not understand.
-            if code == sqlite3.SQLITE_ERROR:
-                raise
-            if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
-                self.fell_silent(seconds)
-            raise DatabaseUnavailable() from error
+        until = time.monotonic() + self.patience(self.seconds)
+        tries = itertools.count()
 
-    @contextlib.contextmanager
-    def _lock_wait(self, connection: sa.Connection, seconds: float | None) -> t.Iterator[None]:
-        """Let SQLite wait for its write lock in time; afterwards as long as the host has it."""
-        if connection.dialect.name != "sqlite":
-            yield
-            return
-        raw: t.Any = connection.connection.dbapi_connection
-        (before,) = raw.execute("PRAGMA busy_timeout").fetchone()
-        wait = int(1000 * self.patience(self.seconds if seconds is None else seconds))
-        raw.execute(f"PRAGMA busy_timeout={min(before, wait)}")
+        def attempt() -> T:
+            left = until - time.monotonic() if next(tries) else None
+            with self.connect(left) as connection, _lock_wait(connection, until):
+                with connection.begin():
+                    return work(connection)
+
         try:
-            yield
-            self._silent_until = 0.0
-        finally:
-            raw.execute(f"PRAGMA busy_timeout={before}")
+            done = repeated(attempt, until)
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                # SQLite's word also for a statement that it does not understand.
+                raise
+            if time.monotonic() >= until:
+                self.fell_silent()
+            raise DatabaseUnavailable() from error
+        except sa.exc.DBAPIError as error:
+            if undone(error):
+                raise DatabaseUnavailable() from error
+            raise
+        self._silent_until = 0.0
+        return done
 
     def patience(self, seconds: float) -> float:
         """Return how long to wait: not as long when somebody has just waited in vain.
@@ -235,6 +238,22 @@ def cut(connection: sa.Connection) -> None:
                 borrowed.detach()
     except OSError:
         pass
+
+
+@contextlib.contextmanager
+def _lock_wait(connection: sa.Connection, until: float) -> t.Iterator[None]:
+    """Let SQLite wait for its write lock in time; afterwards as long as the host has it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw: t.Any = connection.connection.dbapi_connection
+    (before,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    left = max(0, int(1000 * (until - time.monotonic())))
+    raw.execute(f"PRAGMA busy_timeout={min(before, left)}")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={before}")
 
 
 @dataclasses.dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing as t
 from datetime import date
@@ -15,6 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from ..tables import Tables
+from ..transactions import patiently
 from . import histogram
 
 #: After so long no rows are expected for a day any more.
@@ -98,7 +100,7 @@ class Rollup:
             }
             for model_id in np.unique(columns[0]).tolist()
         ]
-        return [self._write(day, row, shrink) for row in values]
+        return [patiently(functools.partial(self._write, day, row, shrink)) for row in values]
 
     def _read(self, connection: t.Any, start: datetime, end: datetime) -> list[t.Any]:
         c = self._logs.c
