@@ -173,17 +173,26 @@ def latency(app: Flask, way: str, rounds: int) -> list[float]:
     return times
 
 
-def work(url: str, folder: str, way: str, threads: int, until: float, out: t.Any) -> None:
-    """Write rows on *threads* threads until the time is up; the body of one worker process."""
+def work(
+    url: str, folder: str, way: str, threads: int, seconds: float, ready: t.Any, out: t.Any
+) -> None:
+    """Write rows on *threads* threads for so long; the body of one worker process.
+
+    :param ready: Where the processes wait for one another: starting up is no work.
+    """
     app = host(url, Path(folder))
     times: list[float] = []
     commits = count_commits(app)
+    warm, go = threading.Barrier(threads + 1), threading.Event()
+    until = 0.0
 
     def run() -> None:
         with app.app_context():
             act = WAYS[way](app)
             act()
-            while time.time() < until:
+            warm.wait()
+            go.wait()
+            while time.monotonic() < until:
                 started = time.perf_counter()
                 act()
                 times.append((time.perf_counter() - started) * 1000)
@@ -191,9 +200,14 @@ def work(url: str, folder: str, way: str, threads: int, until: float, out: t.Any
     running = [threading.Thread(target=run) for _ in range(threads)]
     for thread in running:
         thread.start()
+    warm.wait()
+    commits.clear()
+    ready.wait()
+    until = time.monotonic() + seconds
+    go.set()
     for thread in running:
         thread.join()
-    out.put((times, sum(commits)))
+    out.put((times, len(commits)))
 
 
 def count_commits(app: Flask) -> list[int]:
@@ -214,19 +228,16 @@ def throughput(
 ) -> dict[str, float]:
     """Return acknowledgements a second, the 99th percentile in milliseconds, and what it took."""
     context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    until = time.time() + seconds + 3
+    out, ready = context.Queue(), context.Barrier(processes + 1)
     workers = [
-        context.Process(target=work, args=(url, str(folder), way, threads, until, out))
+        context.Process(target=work, args=(url, str(folder), way, threads, seconds, ready, out))
         for _ in range(processes)
     ]
     for worker in workers:
         worker.start()
-    # Starting up is no work: what counts is what the threads' times sum to.
-    time.sleep(max(0.0, until - seconds + 0.5 - time.time()))
+    ready.wait(60)
     with machine.Meter() as meter:
-        time.sleep(max(0.1, until - 0.5 - time.time()))
-    found = [out.get() for _ in workers]
+        found = [out.get() for _ in workers]
     for worker in workers:
         worker.join()
     times = sorted(ms for each, _ in found for ms in each)
