@@ -187,6 +187,26 @@ def test_a_writer_that_does_not_let_go_of_sqlite_is_told_of_within_the_deadline(
     dispose(app)
 
 
+def test_readiness_and_figures_are_answered_in_time_too(behind: tuple[Flask, Proxy]) -> None:
+    app, proxy = behind
+    app.extensions["ailydian"].gate.may(lambda actor, action: True)
+    client = app.test_client()
+    paths = {"/health/ready": 503, "/metrics": 200, "/metrics/daily": 503, "/costs": 503}
+    assert [client.get(f"/api/pytorch{path}").status_code for path in paths] == [200] * 4
+    proxy.freeze()
+
+    def asked(path: str, expected: int) -> float:
+        started = time.monotonic()
+        assert client.get(f"/api/pytorch{path}").status_code == expected, path
+        return time.monotonic() - started
+
+    for path, expected in paths.items():
+        assert at_best(lambda path=path, code=expected: asked(path, code)) < DEADLINE + SLACK, path
+    proxy.thaw()
+    assert ask_until_answered(app, time.monotonic()) < 2
+    assert client.get("/api/pytorch/health/ready").status_code == 200
+
+
 @pytest.mark.parametrize("way", ["freeze", "drop"])
 def test_five_seconds_without_a_database_lose_nothing_and_are_over_at_once(
     behind: tuple[Flask, Proxy], way: str

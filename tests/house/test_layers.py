@@ -21,6 +21,7 @@ ORDER = [
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},
+    {"connections"},
     {"database"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},
