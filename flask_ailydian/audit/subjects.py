@@ -23,6 +23,7 @@ from .keys import KeyProvider
 from .keys import KeyUnavailable
 from .keys import open_sealed
 from .keys import seal
+from .offline import MadeHere
 
 #: How many persons a process keeps at hand, and for how many seconds.
 CACHED, CACHED_SECONDS = 10_000, 300.0
@@ -51,14 +52,6 @@ class Subject:
         return hmac.new(key, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()
 
 
-class _Made(t.NamedTuple):
-    """A person whom this process made without the database, their row, and until when."""
-
-    subject: Subject
-    row: dict[str, t.Any]
-    until: float
-
-
 class Subjects:
     """The persons of one deployment.
 
@@ -80,7 +73,7 @@ class Subjects:
         self._database = database
         self.separate = separate
         self._offline = offline
-        self._made_here: dict[bytes, _Made] = {}
+        self._made_here: MadeHere[Subject] = MadeHere(CACHED_SECONDS)
         self.table = table
         self.keys = keys
         self._lock = threading.Lock()
@@ -129,8 +122,7 @@ class Subjects:
 
     def forget_made_here(self, user_id: str) -> None:
         """Drop a person whom this process made without the database, with their key."""
-        with self._lock:
-            self._made_here.pop(b"user\0" + user_id.encode(), None)
+        self._made_here.forget(b"user\0" + user_id.encode())
 
     def forget_all(self) -> None:
         """Drop everybody from this process's memory."""
@@ -165,9 +157,9 @@ class Subjects:
         except (sa.exc.SQLAlchemyError, OSError):
             if not self._offline:
                 raise
-            return self._without_database(name, user_id)
+            return self._made_here.get_or_make(name, lambda: self._new(name, user_id))
+        self._made_here.forget(name)
         with self._lock:
-            self._made_here.pop(name, None)
             self._cache[name] = (moment + CACHED_SECONDS, subject)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
@@ -180,23 +172,9 @@ class Subjects:
     def _opened(self, row: t.Any) -> Subject:
         return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
 
-    def _without_database(self, name: bytes, user_id: str | None) -> Subject:
-        with self._lock:
-            made = self._made_lately(name)
-            if made is None:
-                until = time.monotonic() + CACHED_SECONDS
-                made = self._made_here[name] = _Made(*self._new(name, user_id), until)
-            return made.subject
-
-    def _made_lately(self, name: bytes) -> _Made | None:
-        """Return who was made here; not for ever: they may have been erased since elsewhere."""
-        made = self._made_here.get(name)
-        return made if made is not None and made.until > time.monotonic() else None
-
     def made_here(self, refs: c.Collection[str | None]) -> list[dict[str, t.Any]]:
         """Return the rows of those of *refs* whom no database knows yet."""
-        with self._lock:
-            return [made.row for made in self._made_here.values() if made.subject.ref in refs]
+        return self._made_here.rows(refs)
 
     def adopt(self, row: dict[str, t.Any]) -> tuple[Subject, Subject]:
         """Bring a person who was made without the database to it.
@@ -226,8 +204,7 @@ class Subjects:
         return local, self._opened(found)
 
     def _made(self, name: bytes, user_id: str | None) -> Subject:
-        made = self._made_lately(name)
-        subject, values = made[:2] if made is not None else self._new(name, user_id)
+        subject, values = self._made_here.get(name) or self._new(name, user_id)
         try:
             self._add(values)
         except sa.exc.IntegrityError:
