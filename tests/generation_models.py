@@ -184,6 +184,13 @@ def config() -> dict[str, t.Any]:
     }
 
 
+def recipe() -> dict[str, t.Any]:
+    """What is made of the folder when it is registered."""
+    parts = [SYSTEM, USER, ASSISTANT]
+    end = tokenizer().token_to_id(END)
+    return {"end": [end], "context": CONTEXT, "template": parts}
+
+
 def write(folder: Path, *, work: int = 0) -> Path:
     """Write the whole folder, as one for `onnxruntime-genai` is, and return it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -71,6 +71,7 @@ class Draft:
         """Yield the text; the refusal alone where the model is not sure and has one."""
         with contextlib.closing(self._pieces):
             if not self.sure and self._refusal is not None:
+                self._tokens = len(self._begun)
                 self._said.append(self._refusal)
                 yield self._refusal
                 return
