@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -100,7 +101,10 @@ def test_the_tokens_are_those_of_onnxruntime_genai(engine: OnnxEngine, tmp_path:
     questions = [f"{word} hangi gün açık, İĞDIR 🙂?" for word in [*SCRIPT, "başka"]]
     # In a process of its own: it brings an ONNX Runtime of its own along.
     command = [sys.executable, "-c", REFERENCE, str(folder), json.dumps(questions)]
-    found = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
+    quiet = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "HOME": str(tmp_path)}
+    found = subprocess.run(
+        command, check=True, capture_output=True, timeout=120, text=True, env=quiet
+    )
     template = render_template(generation_models.TEMPLATE, {}, limits=LIMITS)
     for question, (ids, answer) in zip(questions, json.loads(found.stdout), strict=True):
         prompt = Writer(TOKENS).prompt(template, "s", question)
