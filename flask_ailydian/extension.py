@@ -122,6 +122,7 @@ def _state(
     )
     metrics = _metrics(app, ledger.database, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    gauges.register_endpoints(metrics.prometheus, serving.endpoints)
     feedback = Feedback(ledger.database, tables, ledger.result)
     privacy = create_privacy(ledger, tables)
     privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}

@@ -149,6 +149,18 @@ class Serving:
             self._down[model.sha256] = time.monotonic(), found
         return found
 
+    def endpoints(self) -> c.Iterator[tuple[ModelRecord, str, bool, int]]:
+        """Yield the endpoints that this process has called: model, name, in use or not, calls.
+
+        One that keeps failing is not in use; *calls* are those under way.
+        """
+        for first in self._registry.servable():
+            for record in self._registry.answering(first.name):
+                engine = self.pool.peek(record.sha256)
+                if isinstance(engine, RemoteEngine):
+                    for name, used, calls in engine.balancer.standing():
+                        yield record, name, used, calls
+
     def wrong_providers(self) -> str | None:
         """Return what is wrong with the chosen execution providers, or ``None``."""
         return runtime.provider_state(self._settings.providers)
