@@ -6,15 +6,17 @@ import collections.abc as c
 import contextlib
 import dataclasses
 import itertools
-import socket
 import threading
 import time
 import typing as t
 
 import sqlalchemy as sa
 
+from .connections import Attempt
+from .connections import cut
+from .connections import DatabaseUnavailable
+from .connections import ready
 from .engine.forks import restart_in_children
-from .errors import BackendUnavailable
 from .transactions import repeated
 from .transactions import undone
 
@@ -24,12 +26,6 @@ T = t.TypeVar("T")
 SILENCE, SHORT = 0.2, 0.05
 #: How many connections may be on their way at once without an answer.
 ON_THEIR_WAY = 4
-
-
-class DatabaseUnavailable(BackendUnavailable, TimeoutError):
-    """The database is away, or does not answer in time."""
-
-    title = "The database does not answer."
 
 
 class HostEngine:
@@ -49,8 +45,9 @@ class Database:
     """The host's engine with a deadline.
 
     A server that has stopped takes connections and never answers; what a driver can do about
-    that is the host's to set. So connections are made on a thread that may be left behind, and
-    one that does not answer in time is cut. SQLite is asked as it is: a file answers or fails.
+    that is the host's to set. So one that lies ready in the pool is used as it is, others are
+    fetched by a thread that may be left behind, and one that does not answer in time is cut.
+    SQLite is asked as it is: a file answers or fails.
 
     :param seconds: How long a question may take.
     """
@@ -88,7 +85,11 @@ class Database:
             raise DatabaseUnavailable() from error
         watched = self._watch.begin(connection, due)
         try:
-            yield connection
+            try:
+                yield connection
+            finally:
+                # The end of a transaction is a question too, and to be answered in time.
+                connection.rollback()
             self._silent_until = 0.0
         except sa.exc.DBAPIError as error:
             if not (watched.cut or error.connection_invalidated):
@@ -137,6 +138,8 @@ class Database:
             self._silent_until = time.monotonic() + SILENCE
 
     def _connected(self, engine: sa.Engine, due: float) -> sa.Connection:
+        if (idle := ready(engine)) is not None:
+            return idle
         # Those that were left behind and have come to an end give their place back.
         self._waiting = {attempt for attempt in self._waiting if attempt.running}
         if len(self._waiting) >= ON_THEIR_WAY:
@@ -148,76 +151,6 @@ class Database:
             self._waiting = {*self._waiting, attempt}
             attempt.leave_behind()
             raise
-
-
-class Attempt:
-    """One connection being made, on a thread that may be left behind."""
-
-    def __init__(self, connect: c.Callable[[], sa.Connection]) -> None:
-        self._made: sa.Connection | None = None
-        self._error: Exception | None = None
-        self._left = False
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, args=(connect,), daemon=True)
-        self._thread.start()
-
-    def _run(self, connect: c.Callable[[], sa.Connection]) -> None:
-        try:
-            made = connect()
-        except Exception as error:
-            self._error = error
-            return
-        with self._lock:
-            self._made = made
-            unwanted = self._left
-        if unwanted:
-            made.close()
-
-    @property
-    def running(self) -> bool:
-        """Whether nothing has come of it yet."""
-        return self._thread.is_alive()
-
-    @property
-    def over(self) -> bool:
-        """Whether it failed: then another attempt is worth making."""
-        return not self._thread.is_alive() and self._made is None
-
-    def result(self, seconds: float) -> sa.Connection:
-        """Return the connection once it is there.
-
-        :raises TimeoutError: when it takes longer; a later call may still get it.
-        """
-        self._thread.join(max(0.0, seconds))
-        if self._error is not None:
-            raise self._error
-        if self._made is None:
-            raise DatabaseUnavailable()
-        return self._made
-
-    def leave_behind(self) -> None:
-        """Want the connection no more: once it is there it goes back to where it is from."""
-        with self._lock:
-            self._left = True
-            made = self._made
-        if made is not None:
-            made.close()
-
-
-def cut(connection: sa.Connection) -> None:
-    """Make a call that waits for a server fail now; may be called from another thread."""
-    fileno = getattr(connection.connection.dbapi_connection, "fileno", None)
-    if fileno is None:
-        return
-    try:
-        with socket.socket(fileno=fileno()) as borrowed:
-            try:
-                borrowed.shutdown(socket.SHUT_RDWR)
-            finally:
-                # The descriptor is the driver's; it closes it.
-                borrowed.detach()
-    except OSError:
-        pass
 
 
 @dataclasses.dataclass(eq=False)

@@ -15,8 +15,8 @@ from flask import current_app
 
 from .. import signals
 from ..clock import new_id
+from ..connections import DatabaseUnavailable
 from ..database import Database
-from ..database import DatabaseUnavailable
 from ..engine.forks import restart_in_children
 from ..errors import AilydianError
 from ..errors import AuditUnavailable

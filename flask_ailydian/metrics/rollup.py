@@ -15,6 +15,7 @@ from decimal import Decimal
 import numpy as np
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
 from ..transactions import patiently
 from . import histogram
@@ -38,8 +39,9 @@ class Slice:
 class Rollup:
     """Fills ``pytorch_model_metrics``; may run as often, late and concurrently as it likes."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        # A day of a million rows takes as long as it takes: nobody waits for the answer.
+        self._engine = database.engine
         self._logs: sa.Table = tables.InferenceLog.__table__
         self._feedback: sa.Table = tables.Feedback.__table__
         self._metrics: sa.Table = tables.ModelMetric.__table__
@@ -64,7 +66,7 @@ class Rollup:
 
     def _due(self) -> date | None:
         metrics, logs = self._metrics.c, self._logs.c
-        with self._db.engine.connect() as connection:
+        with self._engine().connect() as connection:
             open_ = sa.select(sa.func.min(metrics.date)).where(metrics.finalised.is_not(True))
             unfinished = connection.execute(open_).scalar()
             newest = connection.execute(sa.select(sa.func.max(metrics.date))).scalar()
@@ -80,7 +82,7 @@ class Rollup:
     def _day(self, day: date, now: datetime, shrink: bool) -> list[Slice]:
         start = datetime.combine(day, time())
         end = start + timedelta(days=1)
-        with self._db.engine.connect() as connection:
+        with self._engine().connect() as connection:
             columns = self._read(connection, start, end)
             right = self._read_feedback(connection, start, end)
             classes = self._read_classes(connection, start, end)
@@ -163,7 +165,7 @@ class Rollup:
         allowed = sa.true() if shrink else c.total_requests <= values["total_requests"]
         change = self._metrics.update().where(here, allowed).values(**values)
         state: State = "written"
-        with self._db.engine.begin() as connection:
+        with self._engine().begin() as connection:
             if not connection.execute(change).rowcount:
                 try:
                     with connection.begin_nested():

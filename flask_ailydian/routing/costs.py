@@ -80,7 +80,7 @@ class Costs:
             .where(columns.created_at >= since, columns.created_at < until)
             .group_by(columns.backend, columns.model, columns.domain, day)
         )
-        with self._database.engine().connect() as connection:
+        with self._database.connect() as connection:
             rows = connection.execute(query).all()
         found: list[t.Any] = [(*map(_name, row[:NAMES]), *map(int, row[NAMES:])) for row in rows]
         total = _added(row[NAMES:] for row in found)
