@@ -27,6 +27,7 @@ from .engine.sessions import SessionPool
 from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
+from .generation import Generation
 from .inference import Inference
 from .jobs.queue import Queue
 from .jobs.service import Jobs
@@ -129,7 +130,15 @@ def _state(
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, tables, registry, inference, ledger, fingerprint, experiments, redis
+        settings,
+        tables,
+        registry,
+        inference,
+        Generation(settings, serving, executor),
+        ledger,
+        fingerprint,
+        experiments,
+        redis,
     )
     jobs = Jobs(
         settings,
