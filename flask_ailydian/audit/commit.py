@@ -11,10 +11,12 @@ import typing as t
 import sqlalchemy as sa
 
 from ..tables import Tables
+from ..transactions import repeated
+from ..transactions import undone
 from .chain import Chain
 from .chain import Event
 from .line import Line
-from .statements import Insert
+from .statements import Records
 from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
@@ -63,7 +65,7 @@ class Committer:
     ) -> None:
         self.line = line
         self._tables = tables
-        self._inserts: tuple[Insert, Insert] | None = None
+        self._records: Records | None = None
         keys = tables.IdempotencyKey.__table__
         mine = sa.and_(
             keys.c.key_hash == sa.bindparam("of_key"), keys.c.claim == sa.bindparam("of_claim")
@@ -112,6 +114,10 @@ class Committer:
                 item.error = error
 
     def _retried(self, items: list[Item]) -> None:
+        assert self.due is not None
+        repeated(lambda: self._reconnected(items), self.due)
+
+    def _reconnected(self, items: list[Item]) -> None:
         try:
             self._attempt(items)
         except sa.exc.OperationalError as error:
@@ -135,7 +141,10 @@ class Committer:
         except WorkFailed:
             self.line.rollback()
             raise
-        except Exception:
+        except Exception as error:
+            if undone(error):
+                self.line.rollback()
+                raise
             # COMMIT was not asked for, but the connection is not worth keeping.
             self.chain = None
             self.line.drop()
@@ -149,9 +158,11 @@ class Committer:
         try:
             connection.commit()
         except Exception as error:
+            self.line.drop()
+            if undone(error):
+                raise
             # The links may be there. A chain that went on from either guess might be wrong.
             self.chain = None
-            self.line.drop()
             raise Unclear() from error
         self.chain = chain
 
@@ -168,11 +179,9 @@ class Committer:
         if chain.seq == 0 and events:
             events.insert(0, self._opening())
         chain, rows = chain.link(events)
-        into_log, into_trail = self._prepared(connection)
-        if logs := [item.log for item in written if item.log is not None]:
-            into_log.execute(connection, logs)
         if rows:
-            into_trail.execute(connection, rows)
+            logs = [item.log for item in written if item.log is not None]
+            self._prepared(connection).execute(connection, logs, rows)
         for item in written:
             if item.settle is not None:
                 self._settle(connection, *item.settle)
@@ -180,19 +189,18 @@ class Committer:
                 self._work(connection, item.work)
         return chain
 
-    def _prepared(self, connection: sa.Connection) -> tuple[Insert, Insert]:
-        if self._inserts is None:
-            logs, events = self._tables.InferenceLog, self._tables.AuditEvent
-            dialect = connection.dialect
-            self._inserts = (Insert(logs.__table__, dialect), Insert(events.__table__, dialect))
-        return self._inserts
+    def _prepared(self, connection: sa.Connection) -> Records:
+        if self._records is None:
+            logs, events = self._tables.InferenceLog.__table__, self._tables.AuditEvent.__table__
+            self._records = Records(logs, events, connection.dialect)
+        return self._records
 
     def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
         try:
             work(connection)
-        except sa.exc.OperationalError:
-            raise
         except Exception as error:
+            if isinstance(error, sa.exc.OperationalError) or undone(error):
+                raise
             raise WorkFailed(error) from error
 
     def _settle(self, connection: sa.Connection, claim: t.Any, values: t.Any) -> None:

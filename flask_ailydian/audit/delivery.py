@@ -15,8 +15,8 @@ from flask import current_app
 
 from .. import signals
 from ..clock import new_id
+from ..connections import DatabaseUnavailable
 from ..database import Database
-from ..database import DatabaseUnavailable
 from ..engine.forks import restart_in_children
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
@@ -95,7 +95,7 @@ class Delivery:
         # Two threads: what looks after deadlines must not wait for the database itself.
         self._watch = Keeper(self._interrupt_late, PACE / 4)
         committed = _watched(self._database, self._committer, self._watch)
-        self._writer = Writer(committed, self._limits.queue)
+        self._writer = Writer(committed, self._limits.queue, self._line.lock)
         self._keeper = Keeper(self._keep)
         self._end = weakref.finalize(self, _close, self._line, self._watch, self._keeper)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import dataclasses
+import functools
 import time
 import typing as t
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from ..errors import ValidationFailed
 from ..tables import Tables
+from ..transactions import patiently
 from . import guards
 from .merkle import Roots
 from .policy import DAY
@@ -102,7 +104,7 @@ class Retention:
         for stretch in self._stretches(old, done):
             self._count(stretch, done)
             if not dry_run:
-                self._take(stretch, moment)
+                patiently(functools.partial(self._take, stretch, moment))
         if not dry_run:
             done.persons = self._forget(moment - FLOOR_DAYS * DAY * 10**6)
         # What was signed so long ago vouches for nothing that the next one does not.
@@ -127,9 +129,13 @@ class Retention:
             sa.select(e.subject_ref).where(e.subject_ref.is_not(None)),
             sa.select(e.actor_ref).where(e.actor_ref.is_not(None)),
         )
-        with self._engine().begin() as connection:
-            refs = sa.select(left.subquery().c.subject_ref)
-            return self._subjects.destroy_unused(connection, refs, before_us)
+        refs = sa.select(left.subquery().c.subject_ref)
+
+        def attempt() -> int:
+            with self._engine().begin() as connection:
+                return self._subjects.destroy_unused(connection, refs, before_us)
+
+        return patiently(attempt)
 
     def _stretches(self, old: c.Callable[[int, str | None], bool], done: Purged) -> t.Iterator[Run]:
         e = self._events.c

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import dataclasses
+import functools
 import hashlib
 import hmac
 import secrets
@@ -22,6 +23,7 @@ from .keys import KeyProvider
 from .keys import KeyUnavailable
 from .keys import open_sealed
 from .keys import seal
+from .offline import MadeHere
 
 #: How many persons a process keeps at hand, and for how many seconds.
 CACHED, CACHED_SECONDS = 10_000, 300.0
@@ -71,7 +73,7 @@ class Subjects:
         self._database = database
         self.separate = separate
         self._offline = offline
-        self._made_here: dict[bytes, tuple[Subject, dict[str, t.Any]]] = {}
+        self._made_here: MadeHere[Subject] = MadeHere(CACHED_SECONDS)
         self.table = table
         self.keys = keys
         self._lock = threading.Lock()
@@ -118,6 +120,10 @@ class Subjects:
             for name in [n for n, (_, s) in self._cache.items() if s.ref in refs]:
                 del self._cache[name]
 
+    def forget_made_here(self, user_id: str) -> None:
+        """Drop a person whom this process made without the database, with their key."""
+        self._made_here.forget(b"user\0" + user_id.encode())
+
     def forget_all(self) -> None:
         """Drop everybody from this process's memory."""
         with self._lock:
@@ -151,9 +157,9 @@ class Subjects:
         except (sa.exc.SQLAlchemyError, OSError):
             if not self._offline:
                 raise
-            return self._without_database(name, user_id)
+            return self._made_here.get_or_make(name, lambda: self._new(name, user_id))
+        self._made_here.forget(name)
         with self._lock:
-            self._made_here.pop(name, None)
             self._cache[name] = (moment + CACHED_SECONDS, subject)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
@@ -161,22 +167,14 @@ class Subjects:
 
     def _row(self, name: bytes) -> t.Any:
         query = self.table.select().where(self.table.c.blind.in_(self.blinds(name)))
-        with self._database.connect() as connection:
-            return connection.execute(query).first()
+        return self._database.transact(lambda connection: connection.execute(query).first())
 
     def _opened(self, row: t.Any) -> Subject:
         return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
 
-    def _without_database(self, name: bytes, user_id: str | None) -> Subject:
-        with self._lock:
-            if name not in self._made_here:
-                self._made_here[name] = self._new(name, user_id)
-            return self._made_here[name][0]
-
     def made_here(self, refs: c.Collection[str | None]) -> list[dict[str, t.Any]]:
         """Return the rows of those of *refs* whom no database knows yet."""
-        with self._lock:
-            return [row for subject, row in self._made_here.values() if subject.ref in refs]
+        return self._made_here.rows(refs)
 
     def adopt(self, row: dict[str, t.Any]) -> tuple[Subject, Subject]:
         """Bring a person who was made without the database to it.
@@ -197,8 +195,7 @@ class Subjects:
         found = self._row(name)
         if found is None:
             try:
-                with self._database.begin() as connection:
-                    connection.execute(self.table.insert(), row)
+                self._add(row)
                 return local, local
             except sa.exc.IntegrityError:
                 found = self._row(name)
@@ -209,8 +206,7 @@ class Subjects:
     def _made(self, name: bytes, user_id: str | None) -> Subject:
         subject, values = self._made_here.get(name) or self._new(name, user_id)
         try:
-            with self._database.begin() as connection:
-                connection.execute(self.table.insert(), values)
+            self._add(values)
         except sa.exc.IntegrityError:
             # Another worker was faster.
             row = self._row(name)
@@ -218,6 +214,10 @@ class Subjects:
                 raise
             return self._opened(row)
         return subject
+
+    def _add(self, row: dict[str, t.Any]) -> None:
+        added = self.table.insert()
+        self._database.transact(lambda connection: connection.execute(added, row))
 
     def _new(self, name: bytes, user_id: str | None) -> tuple[Subject, dict[str, t.Any]]:
         # Random, not ordered by time: the name says nothing, not even who came first.
@@ -258,32 +258,30 @@ class Subjects:
 
     def destroy_apart(self, ref: str) -> None:
         """Empty a person's row where the keys have a database of their own."""
-        with self._database.begin() as connection:
-            self.destroy(connection, ref)
+        self._database.transact(lambda connection: self.destroy(connection, ref))
 
     def rewrap(self, *, chunk: int = 500) -> int:
         """Wrap every key under the newest master key; no row of the trail is touched."""
-        newest, done, after = self.keys.ids()[0], 0, ""
-        rows = self.table.select().where(
-            self.table.c.key_id.is_not(None), self.table.c.key_id != newest
-        )
-        while True:
-            query = rows.where(self.table.c.ref > after).order_by(self.table.c.ref).limit(chunk)
-            with self._database.begin() as connection:
-                found = connection.execute(query).all()
-                for row in found:
-                    subject = self._opened(row)
-                    name = DEPLOYMENT
-                    if row.identity is not None:
-                        name = b"user\0" + subject.open(row.identity, "identity")
-                    values = {
-                        "key_id": newest,
-                        "wrapped": self.keys.wrap(newest, subject.key, row.ref.encode()),
-                        "blind": self.blinds(name)[0],
-                    }
-                    # An erasure in the meantime stays one.
-                    mine = sa.and_(self.table.c.ref == row.ref, self.table.c.wrapped.is_not(None))
-                    connection.execute(self.table.update().where(mine).values(values))
-            if not found:
-                return done
-            done, after = done + len(found), found[-1].ref
+        done, after = 0, ""
+        while found := self._database.transact(functools.partial(self._rewrap, after, chunk)):
+            done, after = done + len(found), found[-1]
+        return done
+
+    def _rewrap(self, after: str, chunk: int, connection: sa.Connection) -> list[str]:
+        c, newest = self.table.c, self.keys.ids()[0]
+        query = self.table.select().where(c.key_id.is_not(None), c.key_id != newest, c.ref > after)
+        found = connection.execute(query.order_by(c.ref).limit(chunk)).all()
+        for row in found:
+            subject = self._opened(row)
+            name = DEPLOYMENT
+            if row.identity is not None:
+                name = b"user\0" + subject.open(row.identity, "identity")
+            values = {
+                "key_id": newest,
+                "wrapped": self.keys.wrap(newest, subject.key, row.ref.encode()),
+                "blind": self.blinds(name)[0],
+            }
+            # An erasure in the meantime stays one.
+            mine = sa.and_(c.ref == row.ref, c.wrapped.is_not(None))
+            connection.execute(self.table.update().where(mine).values(values))
+        return [row.ref for row in found]

@@ -17,17 +17,19 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
-    | {"redis_link", "breaker"},
+    | {"redis_link", "breaker", "transactions"},
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},
+    {"connections"},
     {"database"},
-    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
+    {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"}
+    | {"recipes"},
     {"registration", "records", "api_keys"},
     {"answering", "storage", "triton_export"},
     {"registry"},
     {"serving", "experiments", "metrics"},
-    {"health", "prediction", "optimization"},
+    {"health", "prediction", "optimization", "generation"},
     {"visits", "answers"},
     {"inference"},
     {"routing", "jobs"},
