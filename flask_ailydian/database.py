@@ -16,6 +16,7 @@ from .connections import Attempt
 from .connections import cut
 from .connections import DatabaseUnavailable
 from .connections import ready
+from .connections import unable
 from .engine.forks import restart_in_children
 from .transactions import repeated
 from .transactions import undone
@@ -70,6 +71,16 @@ class Database:
 
         :raises DatabaseUnavailable: when it is away or does not answer in time.
         """
+        try:
+            with self._lent(seconds) as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
+            if unable(error):
+                raise DatabaseUnavailable() from error
+            raise
+
+    @contextlib.contextmanager
+    def _lent(self, seconds: float | None) -> t.Iterator[sa.Connection]:
         engine = self.engine()
         if engine.dialect.name == "sqlite":
             with engine.connect() as connection:
@@ -115,13 +126,13 @@ class Database:
 
         def attempt() -> T:
             left = until - time.monotonic() if next(tries) else None
-            with self.connect(left) as connection, connection.begin():
+            with self._lent(left) as connection, connection.begin():
                 return work(connection)
 
         try:
             return repeated(attempt, until)
-        except sa.exc.DBAPIError as error:
-            if undone(error):
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            if unable(error) or undone(error):
                 raise DatabaseUnavailable() from error
             raise
 
