@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import date
 from datetime import datetime
 from datetime import UTC
+
+#: Days beyond are nobody's, and the calendar of Python ends: others are reckoned from them.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 def now() -> datetime:

@@ -12,13 +12,12 @@ import click
 
 from ..clock import now
 from ..state import current_ailydian
+from .days import DAY
 from .group import ailydian
 from .group import Group
 from .group import json_option
 from .group import print_json
 from .group import print_table
-
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @ailydian.group("metrics", cls=Group)

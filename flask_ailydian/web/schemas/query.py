@@ -9,6 +9,7 @@ from marshmallow import fields
 from marshmallow import validate
 
 from ...registration import DOMAINS
+from .common import Day
 from .common import described
 from .common import Opaque
 from .common import Truth
@@ -151,8 +152,8 @@ class QueryResponse(ma.Schema):
 class CostsQuery(ma.Schema):
     """A span of days."""
 
-    from_ = fields.Date(data_key="from", metadata=described("By default thirty days back."))
-    to = fields.Date(metadata=described("By default today; included."))
+    from_ = Day(data_key="from", metadata=described("By default thirty days back."))
+    to = Day(metadata=described("By default today; included."))
 
     @ma.validates_schema
     def ordered(self, data: dict[str, t.Any], **_: t.Any) -> None:
