@@ -15,6 +15,7 @@ from werkzeug.routing import RequestRedirect
 
 from .. import errors
 from ..state import current_ailydian
+from . import connection
 from . import http
 from . import openapi
 from .views import audit
@@ -121,6 +122,7 @@ def create_blueprint() -> Blueprint:
     blueprint.before_request(_refuse_nul)
     blueprint.after_request(http.finish_response)
     blueprint.after_request(_say_allowed)
+    blueprint.after_request(connection.read_on)
     http.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
