@@ -13,6 +13,7 @@ from .common import Day
 from .common import described
 from .common import Opaque
 from .common import Truth
+from .common import Whole
 
 BACKENDS = ("auto", "onnx", "3rdparty")
 
@@ -37,9 +38,8 @@ class QueryRequest(RouteRequest):
         load_default=False,
         metadata=described("Answer as server-sent events: `route`, `delta`s, then `done`."),
     )
-    max_tokens = fields.Integer(
+    max_tokens = Whole(
         load_default=None,
-        strict=True,
         validate=validate.Range(1, 2**20),
         metadata=described("Of an answer that is written; the limits that are set hold as well."),
     )
