@@ -119,14 +119,14 @@ class Checkpoints:
         """Whether it is time to look again."""
         return self._seconds > 0 and time.monotonic() - self._looked >= self._seconds
 
-    def behind(self, own: Chain | None) -> bool:
-        """Whether a chain has grown since it was last stated here."""
-        return self._seconds > 0 and own is not None and self._named.get(own.id) != own.seq
+    def behind(self, own: c.Iterable[Chain]) -> bool:
+        """Whether one of the chains has grown since it was last stated here."""
+        return self._seconds > 0 and any(self._named.get(x.id) != x.seq for x in own)
 
-    def make(self, own: Chain | None = None, *, now: bool = False) -> Checkpoint | None:
+    def make(self, own: c.Iterable[Chain] = (), *, now: bool = False) -> Checkpoint | None:
         """Sign where the chains stand and hand that to the sinks.
 
-        :param own: This process's chain by its own memory, which goes before what is read.
+        :param own: This process's chains by its own memory, which goes before what is read.
         :param now: Also when another worker made one just before.
         :returns: ``None`` when there was nothing to say, or another worker was at it.
         """
@@ -134,7 +134,7 @@ class Checkpoints:
             self._looked = time.monotonic()
             return self._make(own, now)
 
-    def _make(self, own: Chain | None, at_once: bool) -> Checkpoint | None:
+    def _make(self, own: c.Iterable[Chain], at_once: bool) -> Checkpoint | None:
         table, moment = self._table, time.time_ns() // 1000
         last_one = table.select().order_by(table.c.number.desc()).limit(1)
         with self._engine().begin() as connection:
@@ -146,8 +146,7 @@ class Checkpoints:
                 row[0]: Head(row[0], row[1], bytes(row[2]))
                 for row in connection.exec_driver_sql(HEADS)
             }
-            if own is not None and own.seq:
-                heads[own.id] = Head(own.id, own.seq, own.head)
+            heads |= {x.id: Head(x.id, x.seq, x.head) for x in own}
             moved = [h for h in heads.values() if self._named.get(h.chain_id) != h.seq]
             if not moved:
                 return None
