@@ -3,7 +3,8 @@
 `python -m bench.audit` prints one line of JSON per database: milliseconds that recording adds to
 one lone request, acknowledgements a second of 4 processes with 8 threads each, and their 99th
 percentile, both for rows inserted one by one and for the ledger. The ratio is the figure; the
-absolute numbers are the disk's. With `--trail 1000000` it fills a trail instead, verifies it and
+absolute numbers are the disk's. `--database partitions` is PostgreSQL with the tables parted by
+month, six years of them. With `--trail 1000000` it fills a trail instead, verifies it and
 erases one of a thousand persons in it.
 """
 
@@ -23,16 +24,20 @@ import uuid
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_ailydian import FlaskAilydian
 from flask_ailydian.clock import new_id
 from flask_ailydian.clock import now
+from flask_ailydian.tables.steps import partitions
 
 SERVER = os.environ.get(
     "AILYDIAN_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
+KINDS = ("sqlite", "postgresql", "partitions")
 COLUMNS = (
     "model_id",
     "user_id",
@@ -56,6 +61,14 @@ def host(url: str, folder: Path) -> Flask:
     with app.app_context():
         db.create_all()
     return app
+
+
+def part(app: Flask) -> None:
+    """Part the tables by month, as a host's migration and its cron do."""
+    with app.app_context():
+        with app.extensions["sqlalchemy"].engine.begin() as connection:
+            partitions.upgrade(Operations(MigrationContext.configure(connection)))
+        app.extensions["ailydian"].audit.partitions.make_ahead(72)
 
 
 def row(user_id: str | None = None) -> dict[str, t.Any]:
@@ -179,6 +192,8 @@ def measure(kind: str, *, seconds: float, rounds: int, processes: int, threads: 
         folder = Path(name)
         with database(kind, folder) as url:
             app = host(url, folder)
+            if kind == "partitions":
+                part(app)
             lone = {way: statistics.median(latency(app, way, rounds)) for way in WAYS}
             found |= {f"{way}_lone_ms": round(ms, 3) for way, ms in lone.items()}
             found["added_ms"] = round(lone["ledger"] - lone["single"], 3)
@@ -187,7 +202,9 @@ def measure(kind: str, *, seconds: float, rounds: int, processes: int, threads: 
                 app.extensions["sqlalchemy"].engine.dispose()
         for way in WAYS:
             with database(kind, folder) as url:
-                host(url, folder)
+                app = host(url, folder)
+                if kind == "partitions":
+                    part(app)
                 found[way] = throughput(
                     url, folder, way, processes=processes, threads=threads, seconds=seconds
                 )
@@ -201,6 +218,8 @@ def trail(kind: str, rows: int) -> dict[str, t.Any]:
         folder = Path(name)
         with database(kind, folder) as url:
             app = host(url, folder)
+            if kind == "partitions":
+                part(app)
             with app.app_context():
                 state = app.extensions["ailydian"]
                 # One thread: the leader's batches are filled by handing many rows over at once.
@@ -252,14 +271,14 @@ def fill(audit: t.Any, rows: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Print the figures of both databases, one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--database", choices=KINDS, action="append")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--trail", type=int, metavar="ROWS", help="Verify and erase instead.")
     given = parser.parse_args(argv)
-    for kind in given.database or ("sqlite", "postgresql"):
+    for kind in given.database or KINDS[:2]:
         if given.trail:
             print(json.dumps(trail(kind, given.trail)), flush=True)
             continue

@@ -21,22 +21,23 @@ from ..tables import Tables
 from . import merkle
 from .canonical import encode
 from .chain import Chain
+from .layout import stretches
 from .signing import Signer
 from .sinks import Outlet
 
-#: Every chain's last link, found by jumping from chain to chain in the index.
+#: The last link of every chain of one stretch, found by jumping from chain to chain in the index.
 HEADS = """
 WITH RECURSIVE c(id) AS (
-  SELECT min(chain_id) FROM pytorch_audit_events
+  SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > ''{within}
   UNION ALL
-  SELECT (SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > c.id) FROM c
+  SELECT (SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > c.id{within}) FROM c
   WHERE c.id IS NOT NULL
 ), h(id, seq) AS (
-  SELECT c.id, (SELECT max(seq) FROM pytorch_audit_events WHERE chain_id = c.id) FROM c
+  SELECT c.id, (SELECT max(seq) FROM pytorch_audit_events WHERE chain_id = c.id{within}) FROM c
   WHERE c.id IS NOT NULL
 )
 SELECT h.id, h.seq, e.row_hash FROM h
-JOIN pytorch_audit_events e ON e.chain_id = h.id AND e.seq = h.seq
+JOIN pytorch_audit_events e ON e.chain_id = h.id AND e.seq = h.seq{within}
 """
 
 
@@ -142,10 +143,7 @@ class Checkpoints:
             young = last is not None and 0 <= moment - last.created_us < 9e5 * self._seconds
             if young and not at_once:
                 return None
-            heads = {
-                row[0]: Head(row[0], row[1], bytes(row[2]))
-                for row in connection.exec_driver_sql(HEADS)
-            }
+            heads = _heads(connection)
             heads |= {x.id: Head(x.id, x.seq, x.head) for x in own}
             moved = [h for h in heads.values() if self._named.get(h.chain_id) != h.seq]
             if not moved:
@@ -181,8 +179,22 @@ class Checkpoints:
         table = self._table
         query = table.select().where(table.c.number > after).order_by(table.c.number)
         with self._engine().connect() as connection:
-            for row in connection.execution_options(yield_per=500).execute(query):
-                yield row.body, row.key_id, bytes(row.signature)
+            # Whoever has found the one they want reads no further.
+            with connection.execution_options(yield_per=500).execute(query) as found:
+                for row in found:
+                    yield row.body, row.key_id, bytes(row.signature)
+
+
+def _heads(connection: sa.Connection) -> dict[str, Head]:
+    """Return the last link of every chain."""
+    heads = {}
+    # Each partition by itself: a server that looks into all of them for each chain takes long.
+    for low, high in stretches(connection):
+        within = f" AND chain_id >= '{low}'" if low else ""
+        within += f" AND chain_id < '{high}'" if high else ""
+        for id, seq, row_hash in connection.exec_driver_sql(HEADS.format(within=within)):
+            heads[id] = Head(id, seq, bytes(row_hash))
+    return heads
 
 
 def _stated(last: t.Any, moment: int, heads: dict[str, Head], moved: list[Head]) -> Checkpoint:

@@ -75,9 +75,7 @@ DECLARE
 
 #: The lowest UUIDv7 of a moment; what it sorts like is the same in every collation.
 LOWEST = """lpad(to_hex((extract(epoch FROM {0}) * 1000)::bigint), 12, '0')"""
-BORDER = (
-    f"substr({LOWEST}, 1, 8) || '-' || substr({LOWEST}, 9, 4) || '-7000-8000-000000000000'"
-)
+BORDER = f"substr({LOWEST}, 1, 8) || '-' || substr({LOWEST}, 9, 4) || '-7000-8000-000000000000'"
 
 UPGRADE = f"""
 DO $do$
