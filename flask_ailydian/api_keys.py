@@ -226,9 +226,8 @@ class ApiKeys:
         before = moment - timedelta(seconds=USED_SECONDS)
         due = sa.or_(table.c.last_used_at.is_(None), table.c.last_used_at < before)
         try:
-            with self._database.begin() as connection:
-                mine = table.update().where(table.c.id == id, due)
-                connection.execute(mine.values(last_used_at=moment))
+            used = table.update().where(table.c.id == id, due).values(last_used_at=moment)
+            self._database.transact(lambda connection: connection.execute(used))
         except (sa.exc.SQLAlchemyError, OSError) as error:
             log.warning("the last use of a key was not written down: %s", type(error).__name__)
 

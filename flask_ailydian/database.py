@@ -5,26 +5,27 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import dataclasses
-import socket
+import itertools
 import threading
 import time
 import typing as t
 
 import sqlalchemy as sa
 
+from .connections import Attempt
+from .connections import cut
+from .connections import DatabaseUnavailable
+from .connections import ready
 from .engine.forks import restart_in_children
-from .errors import BackendUnavailable
+from .transactions import repeated
+from .transactions import undone
+
+T = t.TypeVar("T")
 
 #: After somebody waited in vain, for so many seconds others wait no longer than SHORT.
 SILENCE, SHORT = 0.2, 0.05
 #: How many connections may be on their way at once without an answer.
 ON_THEIR_WAY = 4
-
-
-class DatabaseUnavailable(BackendUnavailable, TimeoutError):
-    """The database is away, or does not answer in time."""
-
-    title = "The database does not answer."
 
 
 class HostEngine:
@@ -44,8 +45,9 @@ class Database:
     """The host's engine with a deadline.
 
     A server that has stopped takes connections and never answers; what a driver can do about
-    that is the host's to set. So connections are made on a thread that may be left behind, and
-    one that does not answer in time is cut. SQLite is asked as it is: a file answers or fails.
+    that is the host's to set. So one that lies ready in the pool is used as it is, others are
+    fetched by a thread that may be left behind, and one that does not answer in time is cut.
+    SQLite is asked as it is: a file answers or fails.
 
     :param seconds: How long a question may take.
     """
@@ -83,7 +85,11 @@ class Database:
             raise DatabaseUnavailable() from error
         watched = self._watch.begin(connection, due)
         try:
-            yield connection
+            try:
+                yield connection
+            finally:
+                # The end of a transaction is a question too, and to be answered in time.
+                connection.rollback()
             self._silent_until = 0.0
         except sa.exc.DBAPIError as error:
             if not (watched.cut or error.connection_invalidated):
@@ -97,11 +103,27 @@ class Database:
                 connection.invalidate()
             connection.close()
 
-    @contextlib.contextmanager
-    def begin(self, seconds: float | None = None) -> t.Iterator[sa.Connection]:
-        """Lend a connection inside a transaction, which ends with the block."""
-        with self.connect(seconds) as connection, connection.begin():
-            yield connection
+    def transact(self, work: c.Callable[[sa.Connection], T]) -> T:
+        """Return what *work* returns; what it does on the connection is one transaction.
+
+        :param work: Does nothing else: it is called again when the database took the
+            transaction back because of another one.
+        :raises DatabaseUnavailable: also when that goes on until the time is over.
+        """
+        until = time.monotonic() + self.seconds
+        tries = itertools.count()
+
+        def attempt() -> T:
+            left = until - time.monotonic() if next(tries) else None
+            with self.connect(left) as connection, connection.begin():
+                return work(connection)
+
+        try:
+            return repeated(attempt, until)
+        except sa.exc.DBAPIError as error:
+            if undone(error):
+                raise DatabaseUnavailable() from error
+            raise
 
     def patience(self, seconds: float) -> float:
         """Return how long to wait: not as long when somebody has just waited in vain.
@@ -116,6 +138,8 @@ class Database:
             self._silent_until = time.monotonic() + SILENCE
 
     def _connected(self, engine: sa.Engine, due: float) -> sa.Connection:
+        if (idle := ready(engine)) is not None:
+            return idle
         # Those that were left behind and have come to an end give their place back.
         self._waiting = {attempt for attempt in self._waiting if attempt.running}
         if len(self._waiting) >= ON_THEIR_WAY:
@@ -127,76 +151,6 @@ class Database:
             self._waiting = {*self._waiting, attempt}
             attempt.leave_behind()
             raise
-
-
-class Attempt:
-    """One connection being made, on a thread that may be left behind."""
-
-    def __init__(self, connect: c.Callable[[], sa.Connection]) -> None:
-        self._made: sa.Connection | None = None
-        self._error: Exception | None = None
-        self._left = False
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, args=(connect,), daemon=True)
-        self._thread.start()
-
-    def _run(self, connect: c.Callable[[], sa.Connection]) -> None:
-        try:
-            made = connect()
-        except Exception as error:
-            self._error = error
-            return
-        with self._lock:
-            self._made = made
-            unwanted = self._left
-        if unwanted:
-            made.close()
-
-    @property
-    def running(self) -> bool:
-        """Whether nothing has come of it yet."""
-        return self._thread.is_alive()
-
-    @property
-    def over(self) -> bool:
-        """Whether it failed: then another attempt is worth making."""
-        return not self._thread.is_alive() and self._made is None
-
-    def result(self, seconds: float) -> sa.Connection:
-        """Return the connection once it is there.
-
-        :raises TimeoutError: when it takes longer; a later call may still get it.
-        """
-        self._thread.join(max(0.0, seconds))
-        if self._error is not None:
-            raise self._error
-        if self._made is None:
-            raise DatabaseUnavailable()
-        return self._made
-
-    def leave_behind(self) -> None:
-        """Want the connection no more: once it is there it goes back to where it is from."""
-        with self._lock:
-            self._left = True
-            made = self._made
-        if made is not None:
-            made.close()
-
-
-def cut(connection: sa.Connection) -> None:
-    """Make a call that waits for a server fail now; may be called from another thread."""
-    fileno = getattr(connection.connection.dbapi_connection, "fileno", None)
-    if fileno is None:
-        return
-    try:
-        with socket.socket(fileno=fileno()) as borrowed:
-            try:
-                borrowed.shutdown(socket.SHUT_RDWR)
-            finally:
-                # The descriptor is the driver's; it closes it.
-                borrowed.detach()
-    except OSError:
-        pass
 
 
 @dataclasses.dataclass(eq=False)

@@ -18,6 +18,7 @@ from .audit.setup import create_ledger
 from .audit.setup import create_privacy
 from .cli import ailydian as commands
 from .clock import now
+from .database import Database
 from .engine import cores
 from .engine.executor import Executor
 from .engine.graph_cache import GraphCache
@@ -96,7 +97,7 @@ def _state(
     folder = Path(app.root_path, settings.model_dir) if settings.model_dir else own / "models"
     fingerprint = Fingerprint(settings.hash_key, own)
     ledger = create_ledger(db, tables, settings, own, fingerprint, keys)
-    registry = Registry(db, tables, settings, folder, ledger)
+    registry = Registry(tables, settings, folder, ledger)
     lifecycle = Lifecycle()
     lifecycle.at_drain.append(ledger.drain)
     graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
@@ -118,7 +119,7 @@ def _state(
         shadow_daily_usd=settings.shadow_daily_usd,
         event=ledger.note,
     )
-    metrics = _metrics(app, db, tables, settings, registry)
+    metrics = _metrics(app, ledger.database, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
     feedback = Feedback(ledger.database, tables, ledger.result)
     privacy = create_privacy(ledger, tables)
@@ -181,10 +182,10 @@ def _shared(redis: RedisLink | None, fingerprint: Fingerprint) -> SharedResults 
 
 
 def _metrics(
-    app: Flask, db: t.Any, tables: Tables, settings: Settings, registry: Registry
+    app: Flask, database: Database, tables: Tables, settings: Settings, registry: Registry
 ) -> Metrics:
     prometheus = Prometheus()
     prometheus.listen(app)
-    metrics = Metrics(db, tables, settings, prometheus)
-    gauges.register(prometheus, metrics, registry, db, tables)
+    metrics = Metrics(database, tables, settings, prometheus)
+    gauges.register(prometheus, metrics, registry, database, tables)
     return metrics

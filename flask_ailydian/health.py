@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
 import sqlalchemy as sa
 
+from .database import Database
 from .engine.executor import Executor
 from .errors import AilydianError
 from .redis_link import RedisLink
@@ -25,24 +25,24 @@ class Finding:
     remedy: str | None = None
 
 
-def database(db: t.Any, tables: Tables) -> Finding:
+def database(database: Database, tables: Tables) -> Finding:
     """Look whether the database answers and has the tables of this version."""
     try:
-        inspector = sa.inspect(db.engine)
-        present = set(inspector.get_table_names())
-        for table in tables.all:
-            if table.name not in present:
-                return _behind(f"Table {table.name} is missing.")
-            columns = {column["name"] for column in inspector.get_columns(table.name)}
-            missing = sorted(set(table.columns.keys()) - columns)
-            if missing:
-                return _behind(f"Table {table.name} lacks {', '.join(missing)}.")
+        with database.connect() as connection:
+            names = [table.name for table in tables.all]
+            found = sa.inspect(connection).get_multi_columns(filter_names=names)
     except (sa.exc.SQLAlchemyError, OSError) as error:
         return Finding(
             False,
             f"The database does not answer ({type(error).__name__}).",
             "Check SQLALCHEMY_DATABASE_URI and the database server.",
         )
+    present = {name: {each["name"] for each in columns} for (_, name), columns in found.items()}
+    for table in tables.all:
+        if table.name not in present:
+            return _behind(f"Table {table.name} is missing.")
+        if missing := sorted(set(table.columns.keys()) - present[table.name]):
+            return _behind(f"Table {table.name} lacks {', '.join(missing)}.")
     return Finding(True, f"The database answers; schema version {LATEST}.")
 
 

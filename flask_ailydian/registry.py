@@ -33,9 +33,7 @@ STATUS_EVENTS = {"active": "activated", "inactive": "retired", "testing": "set_t
 class Registry:
     """The models of one app: rows in the host's database, files in one folder."""
 
-    def __init__(
-        self, db: t.Any, tables: Tables, settings: Settings, folder: Path, audit: Ledger
-    ) -> None:
+    def __init__(self, tables: Tables, settings: Settings, folder: Path, audit: Ledger) -> None:
         self._audit = audit
         self._models: sa.Table = tables.Model.__table__
         self._settings = settings

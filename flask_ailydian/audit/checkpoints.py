@@ -18,6 +18,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..tables import Tables
+from ..transactions import patiently
 from . import merkle
 from .canonical import encode
 from .chain import Chain
@@ -133,7 +134,7 @@ class Checkpoints:
         """
         with self._lock:
             self._looked = time.monotonic()
-            return self._make(own, now)
+            return patiently(lambda: self._make(own, now))
 
     def _make(self, own: c.Iterable[Chain], at_once: bool) -> Checkpoint | None:
         table, moment = self._table, time.time_ns() // 1000

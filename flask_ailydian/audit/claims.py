@@ -59,16 +59,17 @@ class Claims:
         moment = now()
         values = {"request_hash": request_hash, "claim": claim.token, "created_at": moment}
         keys = self._keys.c
+        expired = keys.created_at < moment - REMEMBERED
+        # A worker that was killed leaves a claim which nobody will settle.
+        stale = sa.and_(keys.status.is_(None), keys.created_at < moment - self._stale_after)
+        gone = self._keys.delete().where(sa.or_(expired, sa.and_(keys.key_hash == key_hash, stale)))
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(gone)
+            connection.execute(self._keys.insert(), {"key_hash": key_hash, **values})
+
         try:
-            with self._database.begin() as connection:
-                expired = keys.created_at < moment - REMEMBERED
-                # A worker that was killed leaves a claim which nobody will settle.
-                stale = sa.and_(keys.status.is_(None), keys.created_at < moment - self._stale_after)
-                gone = self._keys.delete().where(
-                    sa.or_(expired, sa.and_(keys.key_hash == key_hash, stale))
-                )
-                connection.execute(gone)
-                connection.execute(self._keys.insert(), {"key_hash": key_hash, **values})
+            self._database.transact(work)
             return claim
         except sa.exc.IntegrityError:
             pass
@@ -86,8 +87,7 @@ class Claims:
 
     def _found(self, key_hash: str) -> t.Any:
         query = self._keys.select().where(self._keys.c.key_hash == key_hash)
-        with self._database.connect() as connection:
-            return connection.execute(query).first()
+        return self._database.transact(lambda connection: connection.execute(query).first())
 
     def leave_unsettled(self, claim: Claim) -> None:
         """Note that nobody knows whether a claim's answer is on record."""
@@ -114,5 +114,5 @@ class Claims:
         """Give up a claim, so that the next request with its key is answered anew."""
         keys = self._keys.c
         mine = sa.and_(keys.key_hash == claim.key_hash, keys.claim == claim.token)
-        with self._database.begin() as connection:
-            connection.execute(self._keys.delete().where(mine, keys.status.is_(None)))
+        freed = self._keys.delete().where(mine, keys.status.is_(None))
+        self._database.transact(lambda connection: connection.execute(freed))

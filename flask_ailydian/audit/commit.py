@@ -11,6 +11,8 @@ import typing as t
 import sqlalchemy as sa
 
 from ..tables import Tables
+from ..transactions import repeated
+from ..transactions import undone
 from .chain import Chains
 from .chain import Event
 from .line import Line
@@ -112,6 +114,10 @@ class Committer:
                 item.error = error
 
     def _retried(self, items: list[Item]) -> None:
+        assert self.due is not None
+        repeated(lambda: self._reconnected(items), self.due)
+
+    def _reconnected(self, items: list[Item]) -> None:
         try:
             self._attempt(items)
         except sa.exc.OperationalError as error:
@@ -135,7 +141,10 @@ class Committer:
         except WorkFailed:
             self.line.rollback()
             raise
-        except Exception:
+        except Exception as error:
+            if undone(error):
+                self.line.rollback()
+                raise
             # COMMIT was not asked for, but the connection is not worth keeping.
             self.chains = Chains()
             self.line.drop()
@@ -149,9 +158,11 @@ class Committer:
         try:
             connection.commit()
         except Exception as error:
+            self.line.drop()
+            if undone(error):
+                raise
             # The links may be there. A chain that went on from either guess might be wrong.
             self.chains = Chains()
-            self.line.drop()
             raise Unclear() from error
         self.chains = chains
 
@@ -187,9 +198,9 @@ class Committer:
     def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
         try:
             work(connection)
-        except sa.exc.OperationalError:
-            raise
         except Exception as error:
+            if isinstance(error, sa.exc.OperationalError) or undone(error):
+                raise
             raise WorkFailed(error) from error
 
     def _settle(self, connection: sa.Connection, claim: t.Any, values: t.Any) -> None:

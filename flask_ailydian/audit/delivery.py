@@ -14,8 +14,8 @@ import weakref
 from flask import current_app
 
 from .. import signals
+from ..connections import DatabaseUnavailable
 from ..database import Database
-from ..database import DatabaseUnavailable
 from ..engine.forks import restart_in_children
 from ..errors import AilydianError
 from ..errors import AuditUnavailable

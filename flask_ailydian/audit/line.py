@@ -11,8 +11,8 @@ import typing as t
 
 import sqlalchemy as sa
 
-from ..database import Attempt
-from ..database import cut
+from ..connections import Attempt
+from ..connections import cut
 from .durability import NotDurable
 from .durability import wrong
 

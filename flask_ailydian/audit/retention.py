@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import dataclasses
+import functools
 import time
 import typing as t
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from ..errors import ValidationFailed
 from ..tables import Tables
+from ..transactions import patiently
 from . import guards
 from .layout import Partition
 from .months import Months
@@ -116,7 +118,7 @@ class Retention:
         for stretch in runs(self._links(old, done, [*ended, *soon]), CHUNK):
             self._count(stretch, done)
             if not dry_run:
-                self._take(stretch, moment)
+                patiently(functools.partial(self._take, stretch, moment))
         if not dry_run:
             # Some may be empty now.
             for partition in self._months.ended(older_than, moment):
@@ -169,9 +171,13 @@ class Retention:
             sa.select(e.subject_ref).where(e.subject_ref.is_not(None)),
             sa.select(e.actor_ref).where(e.actor_ref.is_not(None)),
         )
-        with self._engine().begin() as connection:
-            refs = sa.select(left.subquery().c.subject_ref)
-            return self._subjects.destroy_unused(connection, refs, before_us)
+        refs = sa.select(left.subquery().c.subject_ref)
+
+        def attempt() -> int:
+            with self._engine().begin() as connection:
+                return self._subjects.destroy_unused(connection, refs, before_us)
+
+        return patiently(attempt)
 
     def _links(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import dataclasses
+import functools
 import hashlib
 import hmac
 import secrets
@@ -161,8 +162,7 @@ class Subjects:
 
     def _row(self, name: bytes) -> t.Any:
         query = self.table.select().where(self.table.c.blind.in_(self.blinds(name)))
-        with self._database.connect() as connection:
-            return connection.execute(query).first()
+        return self._database.transact(lambda connection: connection.execute(query).first())
 
     def _opened(self, row: t.Any) -> Subject:
         return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
@@ -197,8 +197,7 @@ class Subjects:
         found = self._row(name)
         if found is None:
             try:
-                with self._database.begin() as connection:
-                    connection.execute(self.table.insert(), row)
+                self._add(row)
                 return local, local
             except sa.exc.IntegrityError:
                 found = self._row(name)
@@ -209,8 +208,7 @@ class Subjects:
     def _made(self, name: bytes, user_id: str | None) -> Subject:
         subject, values = self._made_here.get(name) or self._new(name, user_id)
         try:
-            with self._database.begin() as connection:
-                connection.execute(self.table.insert(), values)
+            self._add(values)
         except sa.exc.IntegrityError:
             # Another worker was faster.
             row = self._row(name)
@@ -218,6 +216,10 @@ class Subjects:
                 raise
             return self._opened(row)
         return subject
+
+    def _add(self, row: dict[str, t.Any]) -> None:
+        added = self.table.insert()
+        self._database.transact(lambda connection: connection.execute(added, row))
 
     def _new(self, name: bytes, user_id: str | None) -> tuple[Subject, dict[str, t.Any]]:
         # Random, not ordered by time: the name says nothing, not even who came first.
@@ -258,32 +260,30 @@ class Subjects:
 
     def destroy_apart(self, ref: str) -> None:
         """Empty a person's row where the keys have a database of their own."""
-        with self._database.begin() as connection:
-            self.destroy(connection, ref)
+        self._database.transact(lambda connection: self.destroy(connection, ref))
 
     def rewrap(self, *, chunk: int = 500) -> int:
         """Wrap every key under the newest master key; no row of the trail is touched."""
-        newest, done, after = self.keys.ids()[0], 0, ""
-        rows = self.table.select().where(
-            self.table.c.key_id.is_not(None), self.table.c.key_id != newest
-        )
-        while True:
-            query = rows.where(self.table.c.ref > after).order_by(self.table.c.ref).limit(chunk)
-            with self._database.begin() as connection:
-                found = connection.execute(query).all()
-                for row in found:
-                    subject = self._opened(row)
-                    name = DEPLOYMENT
-                    if row.identity is not None:
-                        name = b"user\0" + subject.open(row.identity, "identity")
-                    values = {
-                        "key_id": newest,
-                        "wrapped": self.keys.wrap(newest, subject.key, row.ref.encode()),
-                        "blind": self.blinds(name)[0],
-                    }
-                    # An erasure in the meantime stays one.
-                    mine = sa.and_(self.table.c.ref == row.ref, self.table.c.wrapped.is_not(None))
-                    connection.execute(self.table.update().where(mine).values(values))
-            if not found:
-                return done
-            done, after = done + len(found), found[-1].ref
+        done, after = 0, ""
+        while found := self._database.transact(functools.partial(self._rewrap, after, chunk)):
+            done, after = done + len(found), found[-1]
+        return done
+
+    def _rewrap(self, after: str, chunk: int, connection: sa.Connection) -> list[str]:
+        c, newest = self.table.c, self.keys.ids()[0]
+        query = self.table.select().where(c.key_id.is_not(None), c.key_id != newest, c.ref > after)
+        found = connection.execute(query.order_by(c.ref).limit(chunk)).all()
+        for row in found:
+            subject = self._opened(row)
+            name = DEPLOYMENT
+            if row.identity is not None:
+                name = b"user\0" + subject.open(row.identity, "identity")
+            values = {
+                "key_id": newest,
+                "wrapped": self.keys.wrap(newest, subject.key, row.ref.encode()),
+                "blind": self.blinds(name)[0],
+            }
+            # An erasure in the meantime stays one.
+            mine = sa.and_(c.ref == row.ref, c.wrapped.is_not(None))
+            connection.execute(self.table.update().where(mine).values(values))
+        return [row.ref for row in found]

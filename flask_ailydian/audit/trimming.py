@@ -10,6 +10,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..clock import new_id
+from ..transactions import patiently
 from . import guards
 from .checkpoints import Checkpoint
 from .checkpoints import digest
@@ -64,6 +65,10 @@ class Trimming:
             with self._engine().connect() as connection:
                 query = sa.select(sa.func.count()).select_from(table).where(old)
                 return int(connection.execute(query).scalar_one())
+        return patiently(lambda: self._trim(old, moment))
+
+    def _trim(self, old: sa.ColumnElement[bool], moment: int) -> int:
+        table = self._table
         with self._engine().begin() as connection, guards.lifted(connection):
             heads: dict[str, Head] = {}
             roots, numbers, end = Roots(), [0, 0, 0], b""

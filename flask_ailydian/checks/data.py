@@ -15,7 +15,7 @@ from ..trial import try_one
 
 def database() -> Finding:
     """Look at the database and its schema."""
-    return health.database(current_ailydian.db, current_ailydian.tables)
+    return health.database(current_ailydian.audit.database, current_ailydian.tables)
 
 
 def models() -> Finding:

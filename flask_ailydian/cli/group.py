@@ -37,7 +37,7 @@ def _told(function: c.Callable[..., t.Any]) -> c.Callable[..., t.Any]:
         except AilydianError as error:
             raise click.ClickException(sentence(error)) from error
         except sa.exc.SQLAlchemyError as error:
-            found = database(current_ailydian.db, current_ailydian.tables)
+            found = database(current_ailydian.audit.database, current_ailydian.tables)
             what = found.detail if not found.ok else f"The database said {type(error).__name__}."
             remedy = f" {found.remedy}" if found.remedy else ""
             raise click.ClickException(what + remedy) from error

@@ -65,7 +65,7 @@ def migrate(place: Place, *, others_write: bool) -> str:
             said = f"{len(todo)} revisions on {current_ailydian.db.engine.dialect.name}."
         else:
             said = _with_backup(place, file, len(todo), others_write=others_write)
-    found = health.database(current_ailydian.db, current_ailydian.tables)
+    found = health.database(current_ailydian.audit.database, current_ailydian.tables)
     if not found.ok:
         raise Stopped(found.detail, found.remedy)
     return said

@@ -21,7 +21,7 @@ from .tests import Test
 log = logging.getLogger("flask_ailydian.experiments")
 
 #: For so long a process believes what it last read of the running tests.
-TRUSTED_SECONDS = 1.0
+TRUSTED_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)

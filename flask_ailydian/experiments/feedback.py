@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import functools
 import typing as t
 
 import sqlalchemy as sa
@@ -53,19 +54,31 @@ class Feedback:
             said |= {"label": label, "correct": self._correct(self._answer(id), label)}
         else:
             self._answer(id)
-        with self._database.begin() as connection:
-            self._keep(connection, id, said)
-            outcome = {key: said[key] for key in ("correct", "rating") if key in said}
-            mine = self._exposures.update().where(self._exposures.c.id == id)
-            connection.execute(mine.values(**outcome))
-            query = sa.select(self._kept.c.correct, self._kept.c.rating)
-            found = connection.execute(query.where(self._kept.c.id == id)).one()
-            body = {"success": True, "id": id, "correct": found.correct, "rating": found.rating}
-            if claim is not None:
-                c = self._keys.c
-                own = sa.and_(c.key_hash == claim.key_hash, c.claim == claim.token)
-                settled = self._keys.update().where(own).values(status=200, body=encode(body))
-                connection.execute(settled)
+        work = functools.partial(self._said, id, said, claim)
+        try:
+            return self._database.transact(work)
+        except sa.exc.IntegrityError:
+            # Somebody else was first by a moment: what is said here goes over theirs.
+            return self._database.transact(work)
+
+    def _said(
+        self, id: str, said: dict[str, t.Any], claim: Claim | None, connection: sa.Connection
+    ) -> dict[str, t.Any]:
+        """Do it all in one transaction."""
+        change = self._kept.update().where(self._kept.c.id == id).values(**said)
+        if not connection.execute(change).rowcount:
+            connection.execute(self._kept.insert(), {"id": id, "created_at": now(), **said})
+        outcome = {key: said[key] for key in ("correct", "rating") if key in said}
+        mine = self._exposures.update().where(self._exposures.c.id == id)
+        connection.execute(mine.values(**outcome))
+        query = sa.select(self._kept.c.correct, self._kept.c.rating)
+        found = connection.execute(query.where(self._kept.c.id == id)).one()
+        body = {"success": True, "id": id, "correct": found.correct, "rating": found.rating}
+        if claim is not None:
+            c = self._keys.c
+            own = sa.and_(c.key_hash == claim.key_hash, c.claim == claim.token)
+            settled = self._keys.update().where(own).values(status=200, body=encode(body))
+            connection.execute(settled)
         return body
 
     def export(
@@ -103,14 +116,3 @@ class Feedback:
             message = "The model of this answer has no such label."
             raise ValidationFailed(message, fields={"label": [message]})
         return None if predicted is None else bool(predicted == label)
-
-    def _keep(self, connection: t.Any, id: str, said: dict[str, t.Any]) -> None:
-        change = self._kept.update().where(self._kept.c.id == id).values(**said)
-        if connection.execute(change).rowcount:
-            return
-        try:
-            with connection.begin_nested():
-                connection.execute(self._kept.insert(), {"id": id, "created_at": now(), **said})
-        except sa.exc.IntegrityError:
-            # Somebody else was first by a moment.
-            connection.execute(change)

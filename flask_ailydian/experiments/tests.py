@@ -95,12 +95,13 @@ class Store:
 
         :raises Conflict: when the name is taken.
         """
+
+        def work(connection: sa.Connection) -> None:
+            added: t.Any = connection.execute(self.tests.insert(), values).inserted_primary_key
+            self._open(connection, added[0], 1, values, coverage)
+
         try:
-            with self._database.begin() as connection:
-                added = connection.execute(self.tests.insert(), values)
-                self._open(
-                    connection, t.cast(t.Any, added.inserted_primary_key)[0], 1, values, coverage
-                )
+            self._database.transact(work)
         except sa.exc.IntegrityError as error:
             raise Conflict(f"An A/B test {values['test_name']!r} exists already.") from error
 
@@ -108,7 +109,8 @@ class Store:
         """End the running phase and open the next, with another split."""
         moment = now()
         values = {"traffic_split_percent": split_percent, "started_at": moment}
-        with self._database.begin() as connection:
+
+        def work(connection: sa.Connection) -> None:
             c = self.tests.c
             changed = connection.execute(
                 self.tests.update()
@@ -121,6 +123,8 @@ class Store:
             ended = self.phases.update().where(p.ab_test_id == test.id, p.ended_at.is_(None))
             connection.execute(ended.values(ended_at=moment))
             self._open(connection, test.id, test.phase.number + 1, values, coverage)
+
+        self._database.transact(work)
 
     def _open(
         self,
@@ -142,7 +146,8 @@ class Store:
     def close(self, test: Test, values: dict[str, t.Any]) -> bool:
         """Stop a test with what was concluded; ``False`` when somebody else just did."""
         moment = now()
-        with self._database.begin() as connection:
+
+        def work(connection: sa.Connection) -> bool:
             c = self.tests.c
             stopped = connection.execute(
                 self.tests.update()
@@ -152,14 +157,14 @@ class Store:
             p = self.phases.c
             ended = self.phases.update().where(p.ab_test_id == test.id, p.ended_at.is_(None))
             connection.execute(ended.values(ended_at=moment))
-        return bool(stopped.rowcount)
+            return bool(stopped.rowcount)
+
+        return self._database.transact(work)
 
     def conclude(self, test: Test, values: dict[str, t.Any]) -> None:
         """Store what was concluded of a test that goes on."""
-        with self._database.begin() as connection:
-            connection.execute(
-                self.tests.update().where(self.tests.c.id == test.id).values(**values)
-            )
+        concluded = self.tests.update().where(self.tests.c.id == test.id).values(**values)
+        self._database.transact(lambda connection: connection.execute(concluded))
 
     def expose(self, row: dict[str, t.Any]) -> None:
         """Store one exposure, and bring the test's cached counts up to date with it."""
@@ -167,18 +172,19 @@ class Store:
         c = self.tests.c
         count, mean = c[f"model_{letter}_requests"], c[f"model_{letter}_avg_latency_ms"]
         total = sa.func.coalesce(mean, 0.0) * count + row["latency_ms"]
-        with self._database.begin() as connection:
+        counted = self.tests.update().where(c.id == row["ab_test_id"])
+        counted = counted.values({count: count + 1, mean: total / (count + 1.0)})
+
+        def work(connection: sa.Connection) -> None:
             connection.execute(self.exposures.insert(), row)
-            connection.execute(
-                self.tests.update()
-                .where(c.id == row["ab_test_id"])
-                .values({count: count + 1, mean: total / (count + 1.0)})
-            )
+            connection.execute(counted)
+
+        self._database.transact(work)
 
     def pair(self, row: dict[str, t.Any]) -> None:
         """Store the second arm's answer to an input that the first arm answered."""
-        with self._database.begin() as connection:
-            connection.execute(self.shadows.insert(), row)
+        paired = self.shadows.insert()
+        self._database.transact(lambda connection: connection.execute(paired, row))
 
     def shadow_cost(self, since: datetime) -> float:
         """Return what shadows have cost since a moment."""
@@ -233,18 +239,19 @@ class Store:
 
     def _read(self, condition: t.Any) -> list[Test]:
         query = self.tests.select().where(condition, self.tests.c.plan.is_not(None))
-        with self._database.connect() as connection:
-            rows = connection.execute(query.order_by(self.tests.c.id)).all()
-            if not rows:
-                return []
-            c = self.phases.c
-            asked = self.phases.select().where(c.ab_test_id.in_([row.id for row in rows]))
-            phases: dict[int, list[Phase]] = {}
-            for row in connection.execute(asked.order_by(c.number)):
-                phase = Phase(
-                    row.number, row.split_percent, row.coverage, row.started_at, row.ended_at
-                )
-                phases.setdefault(row.ab_test_id, []).append(phase)
+        query = query.order_by(self.tests.c.id)
+        return self._database.transact(lambda connection: self._found(connection, query))
+
+    def _found(self, connection: sa.Connection, query: t.Any) -> list[Test]:
+        rows = connection.execute(query).all()
+        if not rows:
+            return []
+        c = self.phases.c
+        asked = self.phases.select().where(c.ab_test_id.in_([row.id for row in rows]))
+        phases: dict[int, list[Phase]] = {}
+        for row in connection.execute(asked.order_by(c.number)):
+            phase = Phase(row.number, row.split_percent, row.coverage, row.started_at, row.ended_at)
+            phases.setdefault(row.ab_test_id, []).append(phase)
         return [_test(row, phases.get(row.id, [])) for row in rows]
 
 

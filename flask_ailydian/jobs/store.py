@@ -103,9 +103,8 @@ class Store:
         """Note that a job is in hand; with *before*, whether nobody has had it since then."""
         jobs = self._jobs.c
         mine = [jobs.id == id] if before is None else [jobs.id == id, jobs.woken_at < before]
-        with self._database.begin() as connection:
-            touched = self._jobs.update().where(*mine).values(woken_at=now)
-            return bool(connection.execute(touched).rowcount == 1)
+        touched = self._jobs.update().where(*mine).values(woken_at=now)
+        return self._database.transact(lambda asked: bool(asked.execute(touched).rowcount == 1))
 
     def next_due(self, id: str) -> datetime | None:
         """Return when the next open item of a job may be taken, or ``None``: none is open."""
@@ -132,15 +131,14 @@ class Store:
             .values(status="running", due_at=until, attempts=items.attempts + 1)
             .returning(items.position, items.subject_ref, items.source, items.attempts)
         )
-        with self._database.begin() as connection:
-            return connection.execute(taken).first()
+        return self._database.transact(lambda connection: connection.execute(taken).first())
 
     def settle(self, id: str, position: int, **values: t.Any) -> None:
         """Note what became of an item that was taken; nothing where it was erased meanwhile."""
         items = self._items.c
         mine = sa.and_(items.job_id == id, items.position == position, items.status == "running")
-        with self._database.begin() as connection:
-            connection.execute(self._items.update().where(mine).values(values))
+        settled = self._items.update().where(mine).values(values)
+        self._database.transact(lambda connection: connection.execute(settled))
 
     def close_waiting(self, connection: sa.Connection, id: str, status: str) -> None:
         """Give up the items that nobody has taken."""
@@ -185,9 +183,12 @@ class Store:
 
     def remove(self, id: str) -> None:
         """Remove a job with its items."""
-        with self._database.begin() as connection:
+
+        def work(connection: sa.Connection) -> None:
             connection.execute(self._items.delete().where(self._items.c.job_id == id))
             connection.execute(self._jobs.delete().where(self._jobs.c.id == id))
+
+        self._database.transact(work)
 
     def of_subject(self, connection: sa.Connection, ref: str) -> list[tuple[str, int]]:
         """Return the items about a person, as job and position."""

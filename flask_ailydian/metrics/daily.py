@@ -7,6 +7,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
 from . import histogram
 
@@ -24,7 +25,11 @@ NUMBERS = (
 
 
 def read(
-    db: t.Any, tables: Tables, first: date, last: date, model: str | None = None
+    database: Database,
+    tables: Tables,
+    first: date,
+    last: date,
+    model: str | None = None,
 ) -> dict[str, list[dict[str, t.Any]]]:
     """Return the days of every model, or of one name, and a summary per version.
 
@@ -41,7 +46,7 @@ def read(
     )
     if model is not None:
         query = query.where(m.model_name == model)
-    with db.engine.connect() as connection:
+    with database.connect() as connection:
         rows = connection.execute(query).all()
     by_version: dict[tuple[str, str], list[t.Any]] = {}
     for row in rows:

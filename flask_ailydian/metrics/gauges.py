@@ -10,6 +10,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..clock import now
+from ..database import Database
 from ..registry import Registry
 from ..tables import Tables
 from .prometheus import Prometheus
@@ -22,7 +23,11 @@ TRUSTED_SECONDS = 60.0
 
 
 def register(
-    prometheus: Prometheus, metrics: Metrics, registry: Registry, db: t.Any, tables: Tables
+    prometheus: Prometheus,
+    metrics: Metrics,
+    registry: Registry,
+    database: Database,
+    tables: Tables,
 ) -> None:
     """Add what is known without counting: models, tests, drift, capacity."""
     prometheus.gauge(
@@ -34,8 +39,8 @@ def register(
             for record in registry.servable()
         ),
     )
-    _register_costs(prometheus, db, tables)
-    tests = _Tests(db, tables)
+    _register_costs(prometheus, database, tables)
+    tests = _Tests(database, tables)
     for name, help in (
         ("requests", "Requests that an arm was assigned."),
         ("latency_ms", "Mean wall time of an arm's requests, in milliseconds."),
@@ -63,7 +68,7 @@ def register(
     )
 
 
-def _register_costs(prometheus: Prometheus, db: t.Any, tables: Tables) -> None:
+def _register_costs(prometheus: Prometheus, database: Database, tables: Tables) -> None:
     """Add what today's answers cost by backend, whoever gave them, and how full the budgets are."""
     logs = tables.InferenceLog.__table__
 
@@ -72,7 +77,7 @@ def _register_costs(prometheus: Prometheus, db: t.Any, tables: Tables) -> None:
         midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
         spent = sa.func.sum(sa.cast(c.cost_usd, sa.Float))
         query = sa.select(c.backend, sa.func.count(), sa.func.coalesce(spent, 0.0))
-        with db.engine.connect() as connection:
+        with database.connect() as connection:
             rows = connection.execute(query.where(c.created_at >= midnight).group_by(c.backend))
             return [
                 (((backend or ""), what), float(value))
@@ -116,8 +121,8 @@ class Lately:
 class _Tests:
     """The cached columns of the tests that run."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
         self._tests: sa.Table = tables.ABTest.__table__
 
     def requests(self) -> list[Sample]:
@@ -144,7 +149,7 @@ class _Tests:
 
     def _rows(self) -> list[t.Any]:
         query = self._tests.select().where(self._tests.c.status == "running")
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             return list(connection.execute(query))
 
 

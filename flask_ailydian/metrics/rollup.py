@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing as t
 from datetime import date
@@ -14,7 +15,9 @@ from decimal import Decimal
 import numpy as np
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
+from ..transactions import patiently
 from . import histogram
 
 #: After so long no rows are expected for a day any more.
@@ -36,8 +39,9 @@ class Slice:
 class Rollup:
     """Fills ``pytorch_model_metrics``; may run as often, late and concurrently as it likes."""
 
-    def __init__(self, db: t.Any, tables: Tables) -> None:
-        self._db = db
+    def __init__(self, database: Database, tables: Tables) -> None:
+        # A day of a million rows takes as long as it takes: nobody waits for the answer.
+        self._engine = database.engine
         self._logs: sa.Table = tables.InferenceLog.__table__
         self._feedback: sa.Table = tables.Feedback.__table__
         self._metrics: sa.Table = tables.ModelMetric.__table__
@@ -62,7 +66,7 @@ class Rollup:
 
     def _due(self) -> date | None:
         metrics, logs = self._metrics.c, self._logs.c
-        with self._db.engine.connect() as connection:
+        with self._engine().connect() as connection:
             open_ = sa.select(sa.func.min(metrics.date)).where(metrics.finalised.is_not(True))
             unfinished = connection.execute(open_).scalar()
             newest = connection.execute(sa.select(sa.func.max(metrics.date))).scalar()
@@ -78,7 +82,7 @@ class Rollup:
     def _day(self, day: date, now: datetime, shrink: bool) -> list[Slice]:
         start = datetime.combine(day, time())
         end = start + timedelta(days=1)
-        with self._db.engine.connect() as connection:
+        with self._engine().connect() as connection:
             columns = self._read(connection, start, end)
             right = self._read_feedback(connection, start, end)
             classes = self._read_classes(connection, start, end)
@@ -98,7 +102,7 @@ class Rollup:
             }
             for model_id in np.unique(columns[0]).tolist()
         ]
-        return [self._write(day, row, shrink) for row in values]
+        return [patiently(functools.partial(self._write, day, row, shrink)) for row in values]
 
     def _read(self, connection: t.Any, start: datetime, end: datetime) -> list[t.Any]:
         c = self._logs.c
@@ -161,7 +165,7 @@ class Rollup:
         allowed = sa.true() if shrink else c.total_requests <= values["total_requests"]
         change = self._metrics.update().where(here, allowed).values(**values)
         state: State = "written"
-        with self._db.engine.begin() as connection:
+        with self._engine().begin() as connection:
             if not connection.execute(change).rowcount:
                 try:
                     with connection.begin_nested():

@@ -10,6 +10,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from ..clock import now
+from ..database import Database
 from ..settings import Settings
 from ..tables import Tables
 from . import daily
@@ -24,12 +25,12 @@ class Metrics:
     """Daily metrics, drift and what Prometheus scrapes."""
 
     def __init__(
-        self, db: t.Any, tables: Tables, settings: Settings, prometheus: Prometheus
+        self, database: Database, tables: Tables, settings: Settings, prometheus: Prometheus
     ) -> None:
-        self._db = db
+        self._database = database
         self._tables = tables
         self._settings = settings
-        self.rollup = Rollup(db, tables)
+        self.rollup = Rollup(database, tables)
         self.prometheus = prometheus
 
     def daily(
@@ -38,12 +39,12 @@ class Metrics:
         """Return the days of every model, or of one name, and what they come to together."""
         last = last or now().date()
         first = first or last - timedelta(days=29)
-        found = daily.read(self._db, self._tables, first, last, model)
+        found = daily.read(self._database, self._tables, first, last, model)
         return {"from": first.isoformat(), "to": last.isoformat(), **found}
 
     def today(self) -> dict[str, t.Any]:
         """Return what was answered since midnight, UTC."""
-        return today.read(self._db, self._tables, now())
+        return today.read(self._database, self._tables, now())
 
     def drift(self) -> list[dict[str, t.Any]]:
         """Return every signal of every version that answers, and the use of the capacity."""
@@ -69,7 +70,7 @@ class Metrics:
             .order_by(m.model_name, m.model_version)
         )
         recent = today - timedelta(weeks=drift.WEEKS + 1)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             counted = connection.execute(
                 sa.select(sa.func.max(c.date)).where(c.date < today)
             ).scalar()
@@ -89,7 +90,7 @@ class Metrics:
         limit = self._settings.capacity_per_day
         since = now().date() - timedelta(days=drift.RECENT_DAYS)
         query = sa.select(sa.func.sum(c.total_requests)).where(c.date >= since).group_by(c.date)
-        with self._db.engine.connect() as connection:
+        with self._database.connect() as connection:
             busiest = max((int(x) for x in connection.execute(query).scalars()), default=0)
         used = busiest / limit if limit else None
         return {

@@ -9,12 +9,13 @@ from datetime import time
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
 
 PERCENTS = (50, 95, 99)
 
 
-def read(db: t.Any, tables: Tables, moment: datetime) -> dict[str, t.Any]:
+def read(database: Database, tables: Tables, moment: datetime) -> dict[str, t.Any]:
     """Return what the models have answered since midnight, UTC, and when the days were rolled up.
 
     Percentiles are exact: the database sorts the day's times and gives the nearest rank.
@@ -28,7 +29,7 @@ def read(db: t.Any, tables: Tables, moment: datetime) -> dict[str, t.Any]:
         .where(*today, c.inference_time_ms.is_not(None))
         .order_by(c.inference_time_ms)
     )
-    with db.engine.connect() as connection:
+    with database.connect() as connection:
         counted = sa.select(sa.func.count(), bad, sa.func.count(c.inference_time_ms))
         total, failed, known = connection.execute(counted.where(*today)).one()
         percentiles = {

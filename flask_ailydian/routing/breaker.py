@@ -27,8 +27,8 @@ class TableStore:
         """Return a circuit."""
         columns = self._table.c
         query = sa.select(columns.failures, columns.opened_at, columns.probe_until)
-        with self._database.connect() as connection:
-            row = connection.execute(query.where(columns.name == name)).first()
+        query = query.where(columns.name == name)
+        row = self._database.transact(lambda connection: connection.execute(query).first())
         return Circuit(*row) if row is not None else Circuit()
 
     def fail(self, name: str, *, threshold: int, now: float) -> None:
@@ -45,11 +45,14 @@ class TableStore:
             )
         )
         first = {"name": name, "failures": 1, "opened_at": now if threshold <= 1 else None}
+
+        def work(connection: sa.Connection) -> None:
+            if connection.execute(counted).rowcount != 1:
+                connection.execute(self._table.insert(), first)
+
         for _ in range(2):
             try:
-                with self._database.begin() as connection:
-                    if connection.execute(counted).rowcount != 1:
-                        connection.execute(self._table.insert(), first)
+                self._database.transact(work)
                 return
             except sa.exc.IntegrityError:
                 # Another worker counted the first one just now: count after it.
@@ -57,14 +60,13 @@ class TableStore:
 
     def close(self, name: str) -> None:
         """Forget every failure."""
-        with self._database.begin() as connection:
-            connection.execute(self._table.delete().where(self._table.c.name == name))
+        closed = self._table.delete().where(self._table.c.name == name)
+        self._database.transact(lambda connection: connection.execute(closed))
 
     def take_probe(self, name: str, *, opened_before: float, now: float, until: float) -> bool:
         """Take the right to try an open circuit."""
         columns = self._table.c
         free = sa.or_(columns.probe_until.is_(None), columns.probe_until <= now)
         mine = sa.and_(columns.name == name, columns.opened_at <= opened_before, free)
-        with self._database.begin() as connection:
-            taken = connection.execute(self._table.update().where(mine).values(probe_until=until))
-            return bool(taken.rowcount == 1)
+        taken = self._table.update().where(mine).values(probe_until=until)
+        return self._database.transact(lambda asked: bool(asked.execute(taken).rowcount == 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import functools
 import typing as t
 from datetime import datetime
 from datetime import timedelta
@@ -71,7 +72,8 @@ class Budgets:
             return
         self._make(scopes, moment)
         columns = self._table.c
-        with self._database.begin() as connection:
+
+        def work(connection: sa.Connection) -> None:
             # In one order everywhere, so that two never wait for each other.
             for scope, limit in sorted(scopes.items()):
                 taken = connection.execute(
@@ -87,24 +89,29 @@ class Budgets:
                         scope=kind,
                     )
 
+        self._database.transact(work)
+
     def give_back(self, scopes: c.Iterable[str], nano: int) -> None:
         """Return what was taken and not spent."""
         if not nano:
             return
         columns = self._table.c
-        with self._database.begin() as connection:
-            for scope in sorted(scopes):
+        ordered = sorted(scopes)
+
+        def work(connection: sa.Connection) -> None:
+            for scope in ordered:
                 connection.execute(
                     self._table.update()
                     .where(columns.scope == scope)
                     .values(committed_nano=columns.committed_nano - nano)
                 )
 
+        self._database.transact(work)
+
     def committed(self, scope: str) -> int:
         """Return what is spent or reserved in a scope, in billionths."""
-        with self._database.connect() as connection:
-            query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
-            return int(connection.execute(query).scalar() or 0)
+        query = sa.select(self._table.c.committed_nano).where(self._table.c.scope == scope)
+        return self._database.transact(lambda asked: int(asked.execute(query).scalar() or 0))
 
     def today(self, limits: Limits, moment: datetime) -> list[dict[str, t.Any]]:
         """Return what the limits of the whole day and of the domains have left, in dollars."""
@@ -135,23 +142,20 @@ class Budgets:
     def _make(self, scopes: c.Iterable[str], moment: datetime) -> None:
         """See to it that every scope has its row."""
         columns = self._table.c
-        with self._database.connect() as connection:
-            known = set(
-                connection.execute(
-                    sa.select(columns.scope).where(columns.scope.in_(list(scopes)))
-                ).scalars()
-            )
+        query = sa.select(columns.scope).where(columns.scope.in_(list(scopes)))
+        known = self._database.transact(lambda asked: set(asked.execute(query).scalars()))
         for scope in sorted(set(scopes) - known):
-            row = {"scope": scope, "committed_nano": 0, "created_at": moment}
             try:
-                with self._database.begin() as connection:
-                    connection.execute(
-                        self._table.delete().where(columns.created_at < moment - KEPT)
-                    )
-                    connection.execute(self._table.insert(), row)
+                self._database.transact(functools.partial(self._add, scope, moment))
             except sa.exc.IntegrityError:
                 # Another one made it at the same moment.
                 continue
+
+    def _add(self, scope: str, moment: datetime, connection: sa.Connection) -> None:
+        row = {"scope": scope, "committed_nano": 0, "created_at": moment}
+        old = self._table.c.created_at < moment - KEPT
+        connection.execute(self._table.delete().where(old))
+        connection.execute(self._table.insert(), row)
 
 
 def _until_midnight(moment: datetime) -> int:

@@ -49,11 +49,14 @@ class Costs:
 
     def write(self, row: dict[str, t.Any]) -> None:
         """Commit a query's row, over the one that reserved its worst case."""
-        with self._database.begin() as connection:
-            values = {k: v for k, v in row.items() if k not in ("id", "created_at")}
-            mine = self._rows.c.id == row["id"]
-            if connection.execute(self._rows.update().where(mine).values(values)).rowcount != 1:
+        values = {k: v for k, v in row.items() if k not in ("id", "created_at")}
+        changed = self._rows.update().where(self._rows.c.id == row["id"]).values(values)
+
+        def work(connection: sa.Connection) -> None:
+            if connection.execute(changed).rowcount != 1:
                 connection.execute(self._rows.insert(), row)
+
+        self._database.transact(work)
 
     def summary(self, start: date | None = None, end: date | None = None) -> dict[str, t.Any]:
         """Return spent and saved from *start* to *end*, both included; by default 30 days."""
@@ -77,7 +80,7 @@ class Costs:
             .where(columns.created_at >= since, columns.created_at < until)
             .group_by(columns.backend, columns.model, columns.domain, day)
         )
-        with self._database.engine().connect() as connection:
+        with self._database.connect() as connection:
             rows = connection.execute(query).all()
         found: list[t.Any] = [(*map(_name, row[:NAMES]), *map(int, row[NAMES:])) for row in rows]
         total = _added(row[NAMES:] for row in found)

@@ -71,8 +71,8 @@ class Lessons:
             person = self._subjects.of(turn.user) if turn.user else self._subjects.deployment()
             row = {"id": turn.id, "subject_ref": person.ref, "created_at": turn.moment}
             row["sealed"] = person.seal(text.encode(), _what(turn.id))
-            with self._database.begin() as connection:
-                connection.execute(self._rows.insert(), row)
+            kept = self._rows.insert().values(row)
+            self._database.transact(lambda connection: connection.execute(kept))
             self._since_pruned += 1
             if self._since_pruned >= PRUNE_EVERY:
                 self._since_pruned = 0
@@ -83,8 +83,8 @@ class Lessons:
     def prune(self) -> int:
         """Delete what is older than it may be; return how many rows there were."""
         old = self._rows.c.created_at < now() - timedelta(days=self._days)
-        with self._database.begin() as connection:
-            return int(connection.execute(self._rows.delete().where(old)).rowcount)
+        gone = self._rows.delete().where(old)
+        return self._database.transact(lambda connection: int(connection.execute(gone).rowcount))
 
     def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
         """Delete what is kept of a person; without their key nobody could read it anyway."""

@@ -52,7 +52,7 @@ def _repeated(query: bytes) -> dict[str, t.Any]:
 
 
 def _fields() -> dict[str, t.Any]:
-    return t.cast(dict[str, t.Any], http.load(FIELDS, request.args.to_dict()))
+    return t.cast(dict[str, t.Any], http.load(FIELDS, request.args.to_dict(), text=True))
 
 
 def body_limit() -> tuple[int, type[errors.AilydianError]]:
@@ -76,7 +76,7 @@ def read_batch(body: bytes) -> t.Sequence[c.Callable[[], Given]]:
         fields, files = http.read_multipart(body, parts=_most() + http.MAX_PARTS)
         if unknown := [name for name in files if name != "image"]:
             raise errors.ValidationFailed(fields={name: ["Unknown file."] for name in unknown})
-        data = http.load(FIELDS, fields.to_dict())
+        data = http.load(FIELDS, fields.to_dict(), text=True)
         readers = [functools.partial(Given, **data, image=i) for i in files.getlist("image")]
     else:
         raise errors.UnsupportedMediaType("Send application/json or multipart/form-data.")
@@ -110,7 +110,7 @@ def _from_multipart(body: bytes) -> Given:
     if len(files.getlist("image")) > 1:
         raise errors.ValidationFailed(fields={"image": ["Send one image."]})
     if "image" not in files:
-        data = http.load(TEXT_FORM, fields.to_dict())
+        data = http.load(TEXT_FORM, fields.to_dict(), text=True)
         return Given(**data)
-    data = http.load(FIELDS, fields.to_dict())
+    data = http.load(FIELDS, fields.to_dict(), text=True)
     return Given(**data, image=files["image"])

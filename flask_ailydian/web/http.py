@@ -27,6 +27,7 @@ from ..clock import new_id
 from ..inputs import strict_json
 from ..state import current_ailydian
 from .refusals import note_refusal
+from .schemas.common import parsed
 
 log = logging.getLogger("flask_ailydian.web")
 
@@ -82,8 +83,9 @@ def accepts(schema: ma.Schema, *, location: str = "json") -> c.Callable[[View], 
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            source = request.args.to_dict() if location == "query" else read_json()
-            return view(load(schema, source), *args, **kwargs)
+            query = location == "query"
+            source = request.args.to_dict() if query else read_json()
+            return view(load(schema, source, text=query), *args, **kwargs)
 
         wrapped.accepts = (schema, location)  # type: ignore[attr-defined]
         return t.cast(View, wrapped)
@@ -133,10 +135,13 @@ def needs(action: Action, *, personal: bool = False) -> c.Callable[[View], View]
     return decorate
 
 
-def load(schema: ma.Schema, data: t.Any) -> t.Any:
-    """Validate *data*, or raise :class:`ValidationFailed` with the messages by field."""
+def load(schema: ma.Schema, data: t.Any, *, text: bool = False) -> t.Any:
+    """Validate *data*, or raise :class:`ValidationFailed` with the messages by field.
+
+    :param text: Whether it comes from a form or a query, where numbers are text as well.
+    """
     try:
-        return schema.load(data)
+        return schema.load(parsed(schema, data) if text else data)
     except ma.ValidationError as error:
         raise errors.ValidationFailed(fields=_messages(error)) from error
 

@@ -60,6 +60,10 @@ LENGTH = {
 }
 
 
+def _simple(field: ma.fields.Field[t.Any]) -> str:
+    return next((name for kind, name in SIMPLE.items() if isinstance(field, kind)), "string")
+
+
 def document(routes: t.Iterable[t.Any], prefix: str) -> dict[str, t.Any]:
     """Return the document of *routes* (see ``blueprint.ROUTES``) mounted under *prefix*."""
     spec = APISpec(
@@ -154,9 +158,7 @@ def _operation(route: t.Any) -> dict[str, t.Any]:
 
 def _types(schema: ma.Schema) -> dict[str, t.Any]:
     """Return the fields of a form, which knows simple types alone."""
-    return {
-        name: {"type": SIMPLE.get(type(field), "string")} for name, field in schema.fields.items()
-    }
+    return {name: {"type": _simple(field)} for name, field in schema.fields.items()}
 
 
 def _inference_body() -> dict[str, t.Any]:
@@ -228,7 +230,7 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
             "name": name,
             "in": "query",
             "description": f"{field.metadata['description']} For raw bodies.",
-            "schema": {"type": SIMPLE.get(type(field), "string")},
+            "schema": {"type": _simple(field)},
         }
         for name, field in InferenceFields().fields.items()
     ]

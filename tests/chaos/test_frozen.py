@@ -107,6 +107,25 @@ def test_a_frozen_database_is_answered_in_time_whatever_is_read_of_it(
     assert ask(app)[2].json["id"] not in recorded
 
 
+def test_readiness_and_figures_are_answered_in_time_too(behind: tuple[Flask, Proxy]) -> None:
+    app, proxy = behind
+    app.extensions["ailydian"].gate.may(lambda actor, action: True)
+    client = app.test_client()
+    paths = {"/health/ready": 503, "/metrics": 200, "/metrics/daily": 503, "/costs": 503}
+    assert [client.get(f"/api/pytorch{path}").status_code for path in paths] == [200] * 4
+    proxy.freeze()
+    for path, expected in paths.items():
+        # What is known for a moment after the last wait has passed.
+        time.sleep(0.3)
+        started = time.monotonic()
+        answer = client.get(f"/api/pytorch{path}")
+        assert answer.status_code == expected, path
+        assert time.monotonic() - started < 2 * DEADLINE + SLACK, path
+    proxy.thaw()
+    assert ask_until_answered(app, time.monotonic()) < 2
+    assert client.get("/api/pytorch/health/ready").status_code == 200
+
+
 @pytest.mark.parametrize("way", ["freeze", "drop"])
 def test_five_seconds_without_a_database_lose_nothing_and_are_over_at_once(
     behind: tuple[Flask, Proxy], way: str

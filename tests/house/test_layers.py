@@ -17,10 +17,11 @@ PACKAGE = Path(flask_ailydian.__file__).parent
 # A room may import from rooms in lines above its own, and from itself.
 ORDER = [
     {"errors", "settings", "clock", "sanitize", "signals", "version", "lifecycle", "tracing"}
-    | {"redis_link", "breaker"},
+    | {"redis_link", "breaker", "transactions"},
     {"access", "inputs", "tables"},
     {"oip"},
     {"engine"},
+    {"connections"},
     {"database"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"},
     {"registration", "records", "api_keys"},

@@ -294,14 +294,14 @@ def test_today_is_counted_from_the_rows_themselves(kind: str, tmp_path: Path) ->
         app = make_host(tmp_path, database=url)
         with app.app_context():
             state = current_ailydian
-            nothing = today.read(state.db, state.tables, moment)
+            nothing = today.read(state.audit.database, state.tables, moment)
             assert (nothing["requests"], nothing["failed"], nothing["p95_ms"]) == (0, 0, None)
             assert nothing["rolled_up_at"] is None
             add_models()
             add_rows([7.0] * 5, day=-1)
             add_rows([*map(float, range(1, 101)), None])
             roll(0)
-            found = today.read(state.db, state.tables, moment)
+            found = today.read(state.audit.database, state.tables, moment)
         assert (found["date"], found["requests"], found["failed"]) == ("2026-03-01", 101, 1)
         assert [found[f"p{percent}_ms"] for percent in (50, 95, 99)] == [50.0, 95.0, 99.0]
         assert found["rolled_up_at"] == LATER.isoformat() + "Z"

@@ -8,12 +8,14 @@ from marshmallow import validate
 
 from .common import described
 from .common import Opaque
+from .common import Truth
+from .common import Whole
 
 
 class VerifyQuery(ma.Schema):
     """How much is walked."""
 
-    incremental = fields.Boolean(
+    incremental = Truth(
         load_default=False,
         metadata=described("Only what was added since the last time it was found whole."),
     )
@@ -48,7 +50,7 @@ class LogsQuery(ma.Schema):
     since = fields.DateTime(data_key="from", metadata=described("From this moment, UTC."))
     until = fields.DateTime(data_key="to", metadata=described("Before this moment, UTC."))
     after = fields.UUID(metadata=described("The `next` of the page before."))
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+    limit = Whole(load_default=100, validate=validate.Range(1, 1000))
 
 
 class LogsAnswer(ma.Schema):

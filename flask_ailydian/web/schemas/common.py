@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 import marshmallow as ma
@@ -20,6 +21,53 @@ class Opaque(fields.String):
     def __init__(self, **kwargs: t.Any) -> None:
         printable = validate.Regexp(r"\A[^\x00-\x1f\x7f]+\Z", error="No control characters.")
         super().__init__(validate=[validate.Length(1, 255), printable], **kwargs)
+
+
+class Truth(fields.Boolean):
+    """True or false, and nothing that may stand for them."""
+
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Whole(fields.Integer):
+    """A whole number, and no text that may stand for one."""
+
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> int:
+        if isinstance(value, str) or isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Number(fields.Float):
+    """A number, and no text that may stand for one."""
+
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> float:
+        if isinstance(value, str):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+#: How the text of forms and query strings is read where a field is no text.
+WRITTEN: tuple[tuple[type[fields.Field[t.Any]], fields.Field[t.Any]], ...] = (
+    (Truth, fields.Boolean()),
+    (Whole, fields.Integer()),
+    (Number, fields.Float()),
+)
+
+
+def parsed(schema: ma.Schema, text: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """Return what *text* says, as JSON would have said it; what cannot be read stays text."""
+    values: dict[str, t.Any] = dict(text)
+    for name, field in schema.fields.items():
+        key = field.data_key or name
+        reader = next((reader for kind, reader in WRITTEN if isinstance(field, kind)), None)
+        if reader is not None and key in values:
+            with contextlib.suppress(ma.ValidationError):
+                values[key] = reader.deserialize(values[key])
+    return values
 
 
 def described(text: str, **more: t.Any) -> dict[str, t.Any]:

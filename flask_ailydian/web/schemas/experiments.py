@@ -14,6 +14,9 @@ from ...experiments.plan import Plan
 from ...experiments.plan import UNITS
 from .common import described
 from .common import NAME
+from .common import Number
+from .common import Truth
+from .common import Whole
 
 ARM = validate.Regexp(
     r"\A(backend:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}(:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?\Z",
@@ -32,7 +35,7 @@ class ABTestRequest(ma.Schema):
         metadata=described("MODEL, MODEL:VERSION, `backend:onnx` or `backend:3rdparty`."),
     )
     model_b = fields.String(required=True, validate=ARM)
-    traffic_split_percent = fields.Integer(
+    traffic_split_percent = Whole(
         load_default=50, validate=PERCENT, metadata=described("Arm B's share.")
     )
     subject = fields.String(
@@ -46,7 +49,7 @@ class ABTestRequest(ma.Schema):
     unit = fields.String(
         validate=validate.OneOf(UNITS), metadata=described("Who keeps an arm: `user`, `request`.")
     )
-    coverage = fields.Float(
+    coverage = Number(
         validate=validate.Range(0, 1, min_inclusive=False),
         metadata=described("Which share of the traffic meets the test at all."),
     )
@@ -58,13 +61,13 @@ class ABTestRequest(ma.Schema):
     primary_metric = fields.String(validate=validate.OneOf(list(METRICS)))
     guardrails = fields.Dict(
         keys=fields.String(validate=validate.OneOf(list(METRICS))),
-        values=fields.Float(validate=validate.Range(0)),
+        values=Number(validate=validate.Range(0)),
         metadata=described("By how much the winner may be worse, by metric."),
     )
-    min_units = fields.Integer(validate=validate.Range(2, 10**9))
-    min_days = fields.Float(validate=validate.Range(0, 3650))
-    max_days = fields.Float(validate=validate.Range(0, 3650))
-    promote = fields.Boolean(metadata=described("Whether a winner takes over the traffic itself."))
+    min_units = Whole(validate=validate.Range(2, 10**9))
+    min_days = Number(validate=validate.Range(0, 3650))
+    max_days = Number(validate=validate.Range(0, 3650))
+    promote = Truth(metadata=described("Whether a winner takes over the traffic itself."))
 
     @ma.post_load
     def planned(self, data: dict[str, t.Any], **_: t.Any) -> dict[str, t.Any]:
@@ -91,8 +94,8 @@ def _namespace(given: list[t.Any]) -> tuple[str, float, float]:
 class ABTestPatch(ma.Schema):
     """Another split for a running test; it opens a new phase."""
 
-    traffic_split_percent = fields.Integer(required=True, validate=PERCENT)
-    coverage = fields.Float(validate=validate.Range(0, 1, min_inclusive=False))
+    traffic_split_percent = Whole(required=True, validate=PERCENT)
+    coverage = Number(validate=validate.Range(0, 1, min_inclusive=False))
 
 
 class ABPhase(ma.Schema):
@@ -154,7 +157,7 @@ class FeedbackRequest(ma.Schema):
         validate=validate.Length(1, 255),
         metadata=described("The class that is true; one of the model's labels."),
     )
-    rating = fields.Integer(strict=True, validate=validate.Range(1, 5))
+    rating = Whole(validate=validate.Range(1, 5))
 
     @ma.validates_schema
     def something(self, data: dict[str, t.Any], **_: t.Any) -> None:

@@ -9,6 +9,8 @@ from marshmallow import validate
 from .common import described
 from .common import NAME
 from .common import Opaque
+from .common import Truth
+from .common import Whole
 
 
 class InferenceFields(ma.Schema):
@@ -21,11 +23,11 @@ class InferenceFields(ma.Schema):
         validate=NAME, metadata=described("One version; by default the one that answers.")
     )
     user_id = Opaque(metadata=described("Whom the answer is about, as the host's opaque id."))
-    top_k = fields.Integer(
+    top_k = Whole(
         validate=validate.Range(1, 100_000),
         metadata=described("How many of the most probable classes are listed."),
     )
-    explain = fields.Boolean(
+    explain = Truth(
         metadata=described("Also say which parts of the image the answer hangs on; takes 50 runs.")
     )
 

@@ -9,6 +9,7 @@ from marshmallow import validate
 from .common import described
 from .common import NAME
 from .common import Opaque
+from .common import Whole
 from .inference import InferenceFields
 
 
@@ -64,7 +65,7 @@ class JobResponse(ma.Schema):
 class JobQuery(ma.Schema):
     """From where on results are wanted."""
 
-    from_ = fields.Integer(
+    from_ = Whole(
         data_key="from",
         load_default=0,
         validate=validate.Range(0, 2**31 - 1),

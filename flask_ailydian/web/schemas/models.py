@@ -14,6 +14,9 @@ from ...registration import TASKS
 from ...registry import STATUSES
 from .common import described
 from .common import NAME
+from .common import Number
+from .common import Truth
+from .common import Whole
 
 
 class Tensor(ma.Schema):
@@ -68,14 +71,10 @@ class ModelList(ma.Schema):
 class Served(ma.Schema):
     """How a version is served."""
 
-    cache_entries = fields.Integer(
-        strict=True, metadata=described("Answers a process keeps; 0 for none.")
-    )
-    cache_seconds = fields.Float(metadata=described("How long it keeps them."))
-    max_batch = fields.Integer(
-        strict=True, metadata=described("Inputs that may run together; 1: one by one.")
-    )
-    max_delay_ms = fields.Float(metadata=described("How long the first waits for others."))
+    cache_entries = Whole(metadata=described("Answers a process keeps; 0 for none."))
+    cache_seconds = Number(metadata=described("How long it keeps them."))
+    max_batch = Whole(metadata=described("Inputs that may run together; 1: one by one."))
+    max_delay_ms = Number(metadata=described("How long the first waits for others."))
 
 
 class ModelPatch(ma.Schema):
@@ -83,7 +82,7 @@ class ModelPatch(ma.Schema):
 
     deployment_status = fields.String(validate=validate.OneOf(STATUSES))
     description = fields.String(validate=validate.Length(max=20_000))
-    accuracy = fields.Float(validate=validate.Range(0, 1))
+    accuracy = Number(validate=validate.Range(0, 1))
     serving = fields.Nested(Served)
 
     @ma.validates_schema
@@ -106,8 +105,8 @@ class ModelUpload(ma.Schema):
     mean = fields.String(metadata=described("Of pixels divided by 255: `0.485,0.456,0.406`."))
     std = fields.String()
     description = fields.String(validate=validate.Length(max=20_000))
-    accuracy = fields.Float(validate=validate.Range(0, 1))
-    activate = fields.Boolean(load_default=False)
+    accuracy = Number(validate=validate.Range(0, 1))
+    activate = Truth(load_default=False)
 
 
 def dump(record: ModelRecord) -> dict[str, t.Any]:

@@ -11,6 +11,7 @@ from marshmallow import validate
 from ...registration import DOMAINS
 from .common import described
 from .common import Opaque
+from .common import Truth
 
 BACKENDS = ("auto", "onnx", "3rdparty")
 
@@ -31,7 +32,7 @@ class RouteRequest(ma.Schema):
 class QueryRequest(RouteRequest):
     """A query to be answered."""
 
-    stream = fields.Boolean(
+    stream = Truth(
         load_default=False,
         metadata=described("Answer as server-sent events: `route`, `delta`s, then `done`."),
     )

@@ -42,7 +42,7 @@ def ready() -> Response:
 def look() -> dict[str, health.Finding]:
     """Look at everything that answering takes."""
     state = current_ailydian
-    checks = {"database": health.database(state.db, state.tables)}
+    checks = {"database": health.database(state.audit.database, state.tables)}
     if checks["database"].ok:
         checks["models"] = health.models(state.registry)
     else:

@@ -96,7 +96,9 @@ def _uploaded() -> dict[str, t.Any]:
         fields[name] = t.cast(str, value)
     else:
         raise errors.ValidationFailed(fields={"image": ["At least one input."]})
-    with current_ailydian.jobs.draft(_asked(http.load(FIELDS, fields)), key=_key()) as draft:
+    with current_ailydian.jobs.draft(
+        _asked(http.load(FIELDS, fields, text=True)), key=_key()
+    ) as draft:
         _add(draft, first)
         for name, value in found:
             if name is not None:

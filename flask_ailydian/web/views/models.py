@@ -55,7 +55,7 @@ def upload() -> dict[str, t.Any]:
         raise errors.UnsupportedMediaType("Send multipart/form-data with a file named `file`.")
     limit = current_ailydian.settings.max_model_bytes + http.MAX_FIELD_BYTES
     fields, files = http.read_multipart(http.read_body(limit))
-    given = http.load(ModelUpload(), fields.to_dict())
+    given = http.load(ModelUpload(), fields.to_dict(), text=True)
     if list(files) != ["file"]:
         raise errors.ValidationFailed(fields={"file": ["Send one file named `file`."]})
     recipe = given.get("preprocessing")
