@@ -18,7 +18,7 @@ KEYS = {LOGS: "id", EVENTS: "chain_id"}
 
 LEAVES = f"""
 SELECT p.relname AS parent, quote_ident(n.nspname) AS place, quote_ident(c.relname) AS name,
-  pg_get_expr(c.relpartbound, c.oid) AS bounds, c.reltuples AS many, c.oid AS oid
+  pg_get_expr(c.relpartbound, c.oid) AS bounds, c.oid AS oid
 FROM pg_class p JOIN pg_inherits i ON i.inhparent = p.oid
 JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE p.oid IN (to_regclass('{EVENTS}'), to_regclass('{LOGS}')) AND p.relkind = 'p'
@@ -28,12 +28,11 @@ RANGE = re.compile(r"FOR VALUES FROM \((?:MINVALUE|'([^']+)')\) TO \('([^']+)'\)
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """One partition of one table; *many* is the server's own estimate of its rows."""
+    """One partition of one table."""
 
     name: str
     low: str
     high: str
-    many: int
     oid: int
 
     def meets(self, low: str, high: str) -> bool:
@@ -103,8 +102,7 @@ def layout(connection: sa.Connection) -> Layout | None:
         name = f"{row.place}.{row.name}"
         # Of one that is dropped meanwhile there are no bounds.
         if (found := RANGE.fullmatch(row.bounds or "")) is not None:
-            many = max(0, int(row.many))
-            leaves[row.parent].append(Leaf(name, found[1] or "", found[2], many, row.oid))
+            leaves[row.parent].append(Leaf(name, found[1] or "", found[2], row.oid))
         elif row.bounds == "DEFAULT":
             defaults[row.parent], schema = name, row.place
     return Layout(schema, leaves, defaults) if len(defaults) == 2 else None

@@ -114,17 +114,24 @@ class Partitions:
             if guarded:
                 connection.exec_driver_sql(guards.ON_PARTITIONS)
 
-    def sizes(self, found: Layout) -> dict[Partition, int]:
-        """Return how many bytes each partition takes, with its indexes."""
-        size = sa.text("SELECT coalesce(pg_total_relation_size(:oid), 0)")
+    def contents(self, found: Layout) -> dict[Partition, tuple[int, int, int]]:
+        """Return how many events and answers are in each partition, and how many bytes it takes.
+
+        The rows are the server's own estimate, the bytes are those of indexes too.
+        """
+        query = sa.text(
+            "SELECT greatest(reltuples, pg_stat_get_live_tuples(oid), 0)::bigint, "
+            "pg_total_relation_size(oid) FROM pg_class WHERE oid = :oid"
+        )
+        held = {}
         with self._engine().connect() as connection:
-            return {
-                one: sum(
-                    connection.execute(size, {"oid": leaf.oid}).scalar_one()
+            for one in found.partitions:
+                halves = [
+                    connection.execute(query, {"oid": leaf.oid}).first() or (0, 0)
                     for leaf in (one.events, one.logs)
-                )
-                for one in found.partitions
-            }
+                ]
+                held[one] = (halves[0][0], halves[1][0], halves[0][1] + halves[1][1])
+        return held
 
     def stray(self, found: Layout) -> str | None:
         """Return the lowest key of a row that lies in a default partition, if any does."""

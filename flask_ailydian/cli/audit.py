@@ -129,16 +129,11 @@ def partitions(ahead: int, as_json: bool) -> None:
     parts = current_ailydian.audit.partitions
     made = parts.make_ahead(ahead)
     found = parts.layout()
-    sizes = parts.sizes(found) if found else {}
+    held = parts.contents(found) if found else {}
     if as_json:
         listed = [
-            {
-                "partition": one.label,
-                "events": one.events.many,
-                "inferences": one.logs.many,
-                "bytes": size,
-            }
-            for one, size in sizes.items()
+            {"partition": one.label, "events": events, "inferences": answers, "bytes": size}
+            for one, (events, answers, size) in held.items()
         ]
         print_json({"parted": found is not None, "made": made, "partitions": listed})
         return
@@ -150,8 +145,8 @@ def partitions(ahead: int, as_json: bool) -> None:
     if made:
         click.echo(f"Made: {', '.join(made)}.")
     rows = [
-        (one.label, one.events.many, one.logs.many, f"{size / 1e6:.1f}")
-        for one, size in sizes.items()
+        (one.label, events, answers, f"{size / 1e6:.1f}")
+        for one, (events, answers, size) in held.items()
     ]
     print_table(("PARTITION", "EVENTS ABOUT", "INFERENCES ABOUT", "MB"), rows)
 
