@@ -3,6 +3,7 @@ PY := $(VENV)/bin/python
 IMAGE ?=
 PORT ?= 3100
 BIND ?= 127.0.0.1:8000
+JOBS ?= 2
 
 # Debian's python3 has no ensurepip: venv makes the folder, the system's pip fills it.
 $(VENV)/.installed: pyproject.toml setup.cfg
@@ -23,8 +24,9 @@ docs: $(VENV)/.installed ## The site in English and Turkish, in docs/_build; a w
 deploy: $(VENV)/.installed ## Deploy the example app: eight steps, then a server in the background. DRY_RUN=1 only looks.
 	$(VENV)/bin/flask --app example_app ailydian deploy --bind $(BIND) $(if $(DRY_RUN),--dry-run)
 
-test: $(VENV)/.installed ## Every test.
-	$(PY) -m pytest
+test: $(VENV)/.installed ## Every test; those that measure alone, after the others. JOBS=2 for two at once.
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not alone"
+	$(PY) -m pytest -m alone
 
 $(VENV)/.browser: $(VENV)/.installed
 	python3 -m pip --python $(VENV) install --quiet --editable ".[browser]"
@@ -40,7 +42,7 @@ check: $(VENV)/.installed ## Style, types and tests.
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(MAKE) test
 
 bench: $(VENV)/.installed ## Measure: ROUNDS=5, ONLY=throughput,overhead, PEERS=1, QUICK=1 to see that it runs.
 	$(PY) -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \

@@ -27,6 +27,7 @@ from .engine.sessions import SessionPool
 from .engine.shared_results import SharedResults
 from .experiments.feedback import Feedback
 from .experiments.service import Experiments
+from .generation import Generation
 from .inference import Inference
 from .jobs.queue import Queue
 from .jobs.service import Jobs
@@ -121,6 +122,7 @@ def _state(
     )
     metrics = _metrics(app, ledger.database, tables, settings, registry)
     metrics.prometheus.budgets["shadow"] = experiments.shadow_budget_used
+    gauges.register_endpoints(metrics.prometheus, serving.endpoints)
     feedback = Feedback(ledger.database, tables, ledger.result)
     privacy = create_privacy(ledger, tables)
     privacy.exporters |= {"ab_tests": experiments.export, "feedback": feedback.export}
@@ -128,7 +130,15 @@ def _state(
     visits = Visits(settings, serving, experiments, prediction)
     inference = Inference(settings, visits, prediction, ledger, fingerprint)
     router = create_router(
-        settings, tables, registry, inference, ledger, fingerprint, experiments, redis
+        settings,
+        tables,
+        registry,
+        inference,
+        Generation(settings, serving, executor),
+        ledger,
+        fingerprint,
+        experiments,
+        redis,
     )
     jobs = Jobs(
         settings,

@@ -1,14 +1,28 @@
-"""Model sources: one file, a file with its weights beside it, or an MLflow folder."""
+"""Model sources: one file, a file with its weights beside it, or a folder."""
 
 from __future__ import annotations
 
+import json
 import re
+import typing as t
 from pathlib import Path
 
 from .engine import archives
 from .engine.files import read_model_file
 from .engine.probe import inline_external_data
+from .engine.probe import ProbeLimits
+from .engine.probe import render_template
 from .errors import ModelRefused
+
+#: What `onnxruntime-genai` writes beside a model, and what else says how a model is asked.
+GENAI = "genai_config.json"
+SAYING = ("generation_config.json", "config.json", "tokenizer_config.json")
+#: Signs that chat templates use, as the tokeniser's file calls them.
+SIGNS = ("bos_token", "eos_token", "pad_token", "unk_token")
+#: Tokens of prompt and answer together that are kept room for, however many the model could read.
+CONTEXT = 4096
+#: A file that says something, not one that holds anything.
+MOST_SAID = 2**22
 
 PICKLED = frozenset({".pkl", ".pickle", ".joblib", ".ckpt"})
 
@@ -19,7 +33,7 @@ def read_source(path: Path, *, max_bytes: int) -> bytes:
     :raises ModelRefused: for anything that is no model, and for pickles.
     """
     if path.is_dir():
-        path = _of_mlflow(path)
+        path = _of_genai(path) if (path / GENAI).is_file() else _of_mlflow(path)
     if path.suffix.lower() in PICKLED:
         raise ModelRefused(archives.PICKLED)
     # The user named this very file; what is stored is a copy of what it holds.
@@ -40,6 +54,80 @@ def read_tokenizer(path: Path, *, max_bytes: int) -> bytes | None:
     if not path.is_dir() or not beside.is_file():
         return None
     return read_model_file(beside.resolve(), max_bytes=max_bytes)
+
+
+def read_recipe(path: Path, *, limits: ProbeLimits) -> dict[str, t.Any]:
+    """Return how a model that writes is asked, as far as its folder says it.
+
+    :raises ModelRefused: for files that are no JSON, and templates that cannot be rendered.
+    """
+    if not path.is_dir():
+        return {}
+    genai, generation, config, tokenizer = (_said(path / name) for name in (GENAI, *SAYING))
+    model = genai.get("model", {})
+    found: dict[str, t.Any] = {}
+    for said in (model, generation, config):
+        end = said.get("eos_token_id")
+        if end is not None and "end" not in found:
+            found["end"] = list(end) if isinstance(end, list) else [end]
+    for said, name in ((model, "context_length"), (config, "max_position_embeddings")):
+        if said.get(name) is not None:
+            found.setdefault("context", min(said[name], CONTEXT))
+    beside = path / "chat_template.jinja"
+    template = tokenizer.get("chat_template")
+    if beside.is_file():
+        template = read_model_file(beside.resolve(), max_bytes=MOST_SAID).decode("utf-8", "replace")
+    if isinstance(template, list):
+        # Several of them, by name.
+        named = {x.get("name"): x.get("template") for x in template if isinstance(x, dict)}
+        template = named.get("default")
+    if isinstance(template, str):
+        signs = {name: _sign(tokenizer[name]) for name in SIGNS if tokenizer.get(name)}
+        found["template"] = render_template(template, signs, limits=limits)
+    return found
+
+
+def _sign(said: t.Any) -> str:
+    return str(said.get("content", "")) if isinstance(said, dict) else str(said)
+
+
+def _said(path: Path) -> dict[str, t.Any]:
+    if not path.is_file():
+        return {}
+    try:
+        said = json.loads(read_model_file(path.resolve(), max_bytes=MOST_SAID))
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(f"{path.name} is not JSON.") from error
+    if not isinstance(said, dict):
+        raise ModelRefused(f"{path.name} is not a JSON object.")
+    return said
+
+
+def _of_genai(folder: Path) -> Path:
+    """Return the decoder of a folder as ``onnxruntime-genai`` has it.
+
+    :raises ModelRefused: when it needs anything but one decoder that lies in the folder.
+    """
+    said = _said(folder / GENAI)
+    if _names(said, "custom_ops_library"):
+        raise ModelRefused(f"{GENAI} names a library of operators: code that would run here.")
+    decoder = said.get("model", {}).get("decoder", {})
+    name = decoder.get("filename", "model.onnx")
+    parts = sorted(set(said.get("model", {})) & {"encoder", "vision", "speech", "embedding"})
+    if parts or decoder.get("pipeline"):
+        raise ModelRefused(f"{GENAI} describes more than one decoder of text.")
+    if not isinstance(name, str) or Path(name).name != name or "\\" in name:
+        raise ModelRefused(f"{GENAI} names a model outside its folder.")
+    if not (folder / name).is_file():
+        raise ModelRefused(f"{GENAI} names a model that is not in its folder.")
+    return folder / name
+
+
+def _names(said: t.Any, key: str) -> bool:
+    """Whether a key stands anywhere in a JSON value."""
+    if isinstance(said, dict):
+        return key in said or any(_names(value, key) for value in said.values())
+    return isinstance(said, list) and any(_names(value, key) for value in said)
 
 
 def _has_external(data: bytes) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 
 import sqlalchemy as sa
 
 from .database import Database
 from .engine.executor import Executor
 from .errors import AilydianError
+from .recipes import WRITES
 from .redis_link import RedisLink
 from .registry import Registry
 from .serving import Serving
@@ -64,6 +66,13 @@ def models(registry: Registry) -> Finding:
             "Run: flask ailydian models add FILE --name N --version V --activate",
         )
     for record in servable:
+        if record.tokenizer and importlib.util.find_spec("tokenizers") is None:
+            extra = "generation" if record.task == WRITES else "tokenizers"
+            return Finding(
+                False,
+                f"{record.name} {record.version} needs a package that is not installed.",
+                f'Run: pip install "flask-ailydian[{extra}]"',
+            )
         if wrong := registry.verify(record):
             return Finding(False, wrong, "Restore the file, or activate another version.")
     names = ", ".join(f"{r.name} {r.version} ({r.status})" for r in servable[:5])

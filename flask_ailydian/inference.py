@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import functools
+import itertools
 import time
 import typing as t
 
@@ -130,9 +131,12 @@ class Inference:
     ) -> t.Iterator[dict[str, t.Any]]:
         """Yield the answer's body for each input, or its error's, in the order of the inputs.
 
-        As many are worked on at once as there are slots, and one more that decodes; each has
-        its own audit row.
+        As many are worked on at once as the first one's model runs, and one more that decodes:
+        slots, or calls of another server. Each has its own audit row.
         """
+        left = iter(readers)
+        ahead = [_Ahead(read) for read in itertools.islice(left, 1)]
+        workers = self._visits.at_once(ahead[0].given if ahead else None)
 
         def one(read: c.Callable[[], Given]) -> dict[str, t.Any]:
             try:
@@ -140,7 +144,8 @@ class Inference:
             except AilydianError as error:
                 return error.body()
 
-        return in_order(readers, one, workers=self._prediction.executor.slots + 1)
+        every: t.Iterable[c.Callable[[], Given]] = itertools.chain(ahead, left)
+        return in_order(every, one, workers=workers)
 
     def claim(self, scope: str, form: str, body: bytes) -> Claim | Reply:
         """Take the right to answer an ``Idempotency-Key``, or return the reply it had.
@@ -197,3 +202,20 @@ class Inference:
         if chances is not None:
             row["confidence"], row["result"] = kept(model, chances)
         return Answered(row["id"], given, model, outcome, chances, visit.public(), started)
+
+
+class _Ahead:
+    """An input that was read before its turn; what went wrong is raised when that comes."""
+
+    def __init__(self, read: c.Callable[[], Given]) -> None:
+        self.given: Given | None = None
+        self._error: AilydianError | None = None
+        try:
+            self.given = read()
+        except AilydianError as error:
+            self._error = error
+
+    def __call__(self) -> Given:
+        if self.given is None:
+            raise t.cast(AilydianError, self._error)
+        return self.given

@@ -10,6 +10,7 @@ import typing as t
 
 import numpy as np
 
+from . import recipes
 from .engine.batching import Batcher
 from .engine.cam import Heads
 from .engine.executor import Executor
@@ -27,14 +28,13 @@ from .inputs import tensors
 from .inputs import text as texts
 from .oip.matching import matched
 from .records import ModelRecord
-from .registration import TEXT_TASKS
 from .serving import Serving
 from .settings import Settings
 from .tracing import span
 
 #: The member that holds the input, for each task whose input is prepared.
-MEMBERS = {"image-classification": "image"} | dict.fromkeys(TEXT_TASKS, "text")
-WITHOUT_CLASSES = ("tensor", "text-embedding", "query-routing")
+MEMBERS = {"image-classification": "image"} | dict.fromkeys(recipes.TEXT_TASKS, "text")
+WITHOUT_CLASSES = ("tensor", "text-embedding", "query-routing", recipes.WRITES)
 
 
 @dataclasses.dataclass(frozen=True)

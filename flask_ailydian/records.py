@@ -7,10 +7,13 @@ import functools
 import typing as t
 from datetime import datetime
 
+from .engine import decoder
 from .engine.probe import ModelReport
 from .engine.remote.address import Endpoint
 from .engine.remote.address import RemoteModel
+from .engine.signature import Array
 from .engine.signature import TensorSpec
+from .engine.signature import zeros
 from .inputs.preprocessing import ImagePreprocessing
 from .options import ServingOptions
 
@@ -41,8 +44,10 @@ class ModelRecord:
 
     @property
     def memory_bytes(self) -> int:
-        """What the loaded model takes, as measured when it was tried."""
-        return self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
+        """What the loaded model takes, as measured when it was tried; with one full cache."""
+        own = self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
+        context = (self.preprocessing or {}).get("context", 0)
+        return own + decoder.cache_bytes(self.inputs, context)
 
     @functools.cached_property
     def recipe(self) -> ImagePreprocessing:
@@ -74,6 +79,13 @@ class ModelRecord:
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What the model takes."""
         return self.report.inputs
+
+
+def trial_arrays(record: ModelRecord) -> dict[str, Array]:
+    """Return an empty input, or the first token for a model that writes."""
+    if decoder.writes(record.report.inputs, record.report.outputs):
+        return decoder.beginning(record.inputs, [0])
+    return zeros(record.inputs, (record.preprocessing or {}).get("size", ()))
 
 
 def record_of(row: t.Any) -> ModelRecord:

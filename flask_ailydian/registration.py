@@ -7,9 +7,10 @@ import json
 import re
 import typing as t
 
+from . import recipes
 from . import sanitize
+from .engine import decoder
 from .engine import tokens
-from .engine.files import sha256_of
 from .engine.probe import ModelReport
 from .engine.signature import TensorSpec
 from .errors import ModelRefused
@@ -21,17 +22,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOMAINS = ("medical", "legal", "civic", "chat")
 TASKS = (
     "image-classification",
-    "text-classification",
+    recipes.CLASSIFIES,
+    recipes.WRITES,
     "tensor",
     "query-routing",
-    "text-embedding",
+    recipes.EMBEDS,
 )
-#: Tasks whose one input is a text.
-TEXT_TASKS = ("text-classification", "query-routing", "text-embedding")
 MAX_LABELS = 100_000
-#: What the recipe of a text model may hold.
-TEXT_MEMBERS = {"answers", "threshold", "out_of_scope", "knowledge"}
-TEXT_MEMBERS |= {"tokenizer", "max_tokens", "pooling"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +128,13 @@ def _task(report: ModelReport, declared: Declared, own: dict[str, str]) -> str:
     if declared.tokenizer is not None:
         text = tokens.are_tokens(report.inputs)
     picture = image_layout(report.inputs) is not None
-    right = {"image-classification": picture, "text-classification": text, "tensor": True}
-    right["text-embedding"] = text
+    right = {"image-classification": picture, recipes.CLASSIFIES: text, "tensor": True}
+    right[recipes.EMBEDS] = text
+    right[recipes.WRITES] = (
+        report.ran
+        and declared.tokenizer is not None
+        and decoder.writes(report.inputs, report.outputs)
+    )
     right["query-routing"] = _is_router(report.inputs)
     if task is None:
         return next(name for name in TASKS if right[name])
@@ -166,8 +168,8 @@ def _preprocessing(
     report: ModelReport, declared: Declared, own: dict[str, str]
 ) -> dict[str, t.Any] | None:
     task = _task(report, declared, own)
-    if task in ("text-classification", "text-embedding"):
-        return _answers(declared, own)
+    if task in (recipes.CLASSIFIES, recipes.EMBEDS, recipes.WRITES):
+        return _text(task, declared, own)
     if task != "image-classification":
         return None
     found = image_layout(report.inputs)
@@ -196,8 +198,8 @@ def _preprocessing(
     return checked.to_json()
 
 
-def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None:
-    """Return what a text model says for each label, and from which confidence on."""
+def _text(task: str, declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None:
+    """Return what a text model says, and from which confidence on: flags over metadata."""
     try:
         found: dict[str, t.Any] = {
             key: json.loads(own[key]) for key in ("answers", "threshold", "knowledge") if key in own
@@ -206,40 +208,7 @@ def _answers(declared: Declared, own: dict[str, str]) -> dict[str, t.Any] | None
         raise ModelRefused("The file's own metadata on its answers is not JSON.") from error
     if "out_of_scope" in own:
         found["out_of_scope"] = own["out_of_scope"]
-    found |= declared.preprocessing or {}
-    found.pop("kind", None)
-    found.pop("tokenizer", None)
-    if declared.tokenizer is not None:
-        tokens.Tokens(declared.tokenizer)
-        found["tokenizer"] = sha256_of(declared.tokenizer)
-    answers, threshold = found.get("answers", {}), found.get("threshold", 0)
-    problem = None
-    if set(found) - TEXT_MEMBERS:
-        problem = f"A text model has {', '.join(sorted(TEXT_MEMBERS))}."
-    elif found.get("pooling", "mean") not in ("mean", "first"):
-        problem = "The pooling is `mean` or `first`."
-    elif not isinstance(found.get("max_tokens", 1), int) or found.get("max_tokens", 1) < 1:
-        problem = "max_tokens is a whole number."
-    elif not _is_knowledge(found.get("knowledge", [])):
-        problem = "The knowledge is a list of pairs, question and answer."
-    elif not isinstance(answers, dict) or not all(isinstance(x, str) for x in answers.values()):
-        problem = "The answers are texts by label."
-    elif isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        problem = "The threshold is a number."
-    elif not 0 <= threshold <= 1 or not isinstance(found.get("out_of_scope", ""), str):
-        problem = "The threshold is between 0 and 1, out_of_scope a label."
-    if problem:
-        raise ValidationFailed(fields={"preprocessing": [problem]})
-    return {"kind": "text"} | found if found else None
-
-
-def _is_knowledge(pairs: t.Any) -> bool:
-    return isinstance(pairs, list) and all(
-        isinstance(pair, list | tuple)
-        and len(pair) == 2
-        and all(isinstance(text, str) and text.strip() for text in pair)
-        for pair in pairs
-    )
+    return recipes.check(task, found | (declared.preprocessing or {}), declared.tokenizer)
 
 
 def _labels(report: ModelReport, declared: Declared, own: dict[str, str]) -> list[str] | None:

@@ -18,16 +18,20 @@ from .engine.open import open_engine
 from .engine.protocol import Engine
 from .engine.remote.remote_engine import RemoteEngine
 from .engine.sessions import SessionPool
-from .engine.signature import zeros
 from .engine.tokens import MOST
 from .engine.tokens import Tokens
+from .engine.tokens import Writer
 from .errors import AilydianError
 from .errors import ModelNotFound
 from .records import ModelRecord
+from .records import trial_arrays
 from .registry import Registry
 from .settings import Settings
 
-#: Tokenisers that a process keeps.
+Key = t.TypeVar("Key")
+Kept = t.TypeVar("Kept")
+
+#: Tokenisers that a process keeps, of each kind.
 TOKENIZERS = 8
 #: How long the version that answered before goes on while the new one is being loaded.
 GRACE = 0.5
@@ -56,6 +60,7 @@ class Serving:
         self._servable: c.Collection[str] | None = None
         self._loading: dict[str, float] = {}
         self._tokens: dict[tuple[str, int], Tokens] = {}
+        self._writers: dict[str, Writer] = {}
         self._down: dict[str, tuple[float, dict[str, str]]] = {}
 
     def resolve(self, name: str, version: str | None) -> ModelRecord:
@@ -107,13 +112,12 @@ class Serving:
         """Return the tokeniser of a model that takes tokens."""
         most = (model.preprocessing or {}).get("max_tokens", MOST)
         key = (model.tokenizer or "", most)
-        found = self._tokens.get(key)
-        if found is None:
-            found = Tokens(self._registry.read_tokenizer(model), most)
-            while len(self._tokens) >= TOKENIZERS:
-                self._tokens.pop(next(iter(self._tokens)), None)
-            self._tokens[key] = found
-        return found
+        return _kept(self._tokens, key, lambda: Tokens(self._registry.read_tokenizer(model), most))
+
+    def writer(self, model: ModelRecord) -> Writer:
+        """Return the tokeniser of a model that writes."""
+        key = model.tokenizer or ""
+        return _kept(self._writers, key, lambda: Writer(self._registry.read_tokenizer(model)))
 
     def preload(self, model: ModelRecord) -> None:
         """Load a model and run it once on nothing, so that its first caller need not wait.
@@ -145,6 +149,18 @@ class Serving:
             self._down[model.sha256] = time.monotonic(), found
         return found
 
+    def endpoints(self) -> c.Iterator[tuple[ModelRecord, str, bool, int]]:
+        """Yield the endpoints that this process has called: model, name, in use or not, calls.
+
+        One that keeps failing is not in use; *calls* are those under way.
+        """
+        for first in self._registry.servable():
+            for record in self._registry.answering(first.name):
+                engine = self.pool.peek(record.sha256)
+                if isinstance(engine, RemoteEngine):
+                    for name, used, calls in engine.balancer.standing():
+                        yield record, name, used, calls
+
     def wrong_providers(self) -> str | None:
         """Return what is wrong with the chosen execution providers, or ``None``."""
         return runtime.provider_state(self._settings.providers)
@@ -171,7 +187,7 @@ class Serving:
         )
         # Some models take no empty input; they are none the worse for it.
         with contextlib.suppress(AilydianError):
-            arrays = zeros(engine.inputs, (model.preprocessing or {}).get("size", ()))
+            arrays = trial_arrays(model)
             deadline = time.monotonic() + self._settings.timeout_seconds
             engine.warm_up(arrays, deadline=deadline)
         if len(data) > 2**22:
@@ -201,3 +217,14 @@ class Serving:
         if self._servable is not None:
             going_on = {record.sha256 for record in list(self._answering.values())}
             self.pool.keep_only(going_on.union(self._servable))
+
+
+def _kept(known: dict[Key, Kept], key: Key, make: c.Callable[[], Kept]) -> Kept:
+    """Return what is known under *key*, making it and forgetting the oldest if need be."""
+    found = known.get(key)
+    if found is None:
+        found = make()
+        while len(known) >= TOKENIZERS:
+            known.pop(next(iter(known)), None)
+        known[key] = found
+    return found

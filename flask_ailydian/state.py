@@ -95,13 +95,15 @@ class State:
         domain: str = "chat",
         user_id: str | None = None,
         backend: str = "auto",
+        max_tokens: int | None = None,
     ) -> dict[str, t.Any]:
         """Route and answer a query in process, recorded like any other answer.
 
         :param backend: ``auto``, ``onnx`` or ``3rdparty``.
+        :param max_tokens: Of the answer, where it is written; at most what the settings allow.
         :returns: The body of ``POST /query``.
         """
-        asked = Asked(query, domain, user_id, backend)
+        asked = Asked(query, domain, user_id, backend, max_tokens)
         return self.router.answer(lambda: asked)
 
 

@@ -124,17 +124,21 @@ class Storage:
         size = declared.image_size if declared else None
         if kind == "remote":
             return trial.report(data, self.remote, size=size)
-        seconds = self._settings.probe_seconds or 2 + len(data) / 25_000_000
-        # Wall time is for machines that are busy with something else.
-        limits = ProbeLimits(
-            wall_seconds=10 + 3 * seconds,
-            cpu_seconds=seconds,
-            memory_bytes=self._settings.probe_memory_bytes,
-        )
+        limits = self.limits(len(data))
         if kind == "onnx":
             return probe(data, limits=limits)
         channels = declared.image_channels if declared else 3
         return probe_torch(data, kind, limits=limits, size=size, channels=channels, inputs=inputs)
+
+    def limits(self, size: int) -> ProbeLimits:
+        """Return what trying a file of *size* bytes may take."""
+        seconds = self._settings.probe_seconds or 2 + size / 25_000_000
+        # Wall time is for machines that are busy with something else.
+        return ProbeLimits(
+            wall_seconds=10 + 3 * seconds,
+            cpu_seconds=seconds,
+            memory_bytes=self._settings.probe_memory_bytes,
+        )
 
 
 def remote_options(settings: Settings) -> RemoteOptions:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import typing as t
 
 from .engine.open import open_engine
-from .engine.signature import zeros
 from .errors import AilydianError
 from .health import Finding
+from .records import trial_arrays
 
 
 def try_one(state: t.Any) -> Finding:
     """Run the first model that would answer on zeros; nothing is recorded, nobody asked."""
     record = state.registry.servable()[0]
-    arrays = zeros(record.inputs, (record.preprocessing or {}).get("size", ()))
+    arrays = trial_arrays(record)
     try:
         data, report = state.registry.read(record), record.report
         remote = state.registry.storage.remote

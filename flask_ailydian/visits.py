@@ -86,6 +86,18 @@ class Visits:
         visit.model = model
         return model
 
+    def at_once(self, given: t.Any) -> int:
+        """Return how many inputs of a batch like *given* are worked on at once.
+
+        That is one more than run, which decodes; ``None`` is an input that could not be read.
+        """
+        executor = self._prediction.executor
+        if given is not None:
+            with contextlib.suppress(AilydianError):
+                model = self._serving.resolve(given.model_name, given.model_version)
+                executor = self._prediction.executor_of(model)
+        return executor.slots + 1
+
     def substitute(self, model: ModelRecord) -> ModelRecord | None:
         """Return the local version that answers in place of a remote one, if there is one."""
         if model.fallback is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 from pathlib import Path
@@ -12,9 +13,31 @@ from hosts import dispose
 from hosts import make_host
 
 from flask_ailydian import current_ailydian
+from flask_ailydian import storage
 from flask_ailydian.registration import Declared
 
 REPOSITORY = Path(__file__).parents[1]
+#: Rooms whose tests measure time or memory, or need the machine for themselves.
+ALONE = ("bench", "chaos", "deploy", "engine", "example", "planning", "remote", "service")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` does not run beside other tests."""
+    for item in items:
+        if item.path.parent.name in ALONE:
+            item.add_marker(pytest.mark.alone)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_file_is_tried_twice() -> t.Iterator[None]:
+    """Remember what the child process found in a file: that hangs on its bytes and limits alone.
+
+    Most hosts of these tests register the same few files; a process for each took a quarter of
+    the time. What the child does is tested in tests/engine, on the function itself.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "probe", functools.lru_cache(maxsize=64)(storage.probe))
+        yield
 
 
 @pytest.fixture(scope="session")

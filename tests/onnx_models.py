@@ -144,7 +144,7 @@ def text_classifier() -> bytes:
     )
 
 
-def _turn(size: int) -> t.Any:
+def turn(size: int) -> t.Any:
     """Return the graph of one turn of a loop: a product of matrices and a softmax."""
     return helper.make_graph(
         [
@@ -163,7 +163,7 @@ def _turn(size: int) -> t.Any:
 
 
 def _loop(count: int | None, size: int) -> bytes:
-    body = _turn(size)
+    body = turn(size)
     weights: dict[str, t.Any] = {"yes": np.array(True)}
     if count is not None:
         weights["count"] = np.array(count, dtype=np.int64)
@@ -175,7 +175,7 @@ def _loop(count: int | None, size: int) -> bytes:
 
 def timed(size: int = 64) -> bytes:
     """`turns` [1], whole numbers → `output` [size, size]: a run as long as its caller wants."""
-    body = _turn(size)
+    body = turn(size)
     node = helper.make_node("Loop", ["turns", "yes", "start"], ["output"], body=body)
     weights = {"yes": np.array(True), "start": np.eye(size, dtype=np.float32)}
     turns = value("turns", [1], TensorProto.INT64)

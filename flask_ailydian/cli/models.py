@@ -13,11 +13,13 @@ from .. import triton_export
 from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
+from ..folders import read_recipe
 from ..folders import read_source
 from ..folders import read_tokenizer
 from ..inputs import strict_json
 from ..reading import parse_numbers
 from ..reading import read_labels
+from ..recipes import WRITES
 from ..records import ModelRecord
 from ..registration import Declared
 from ..registration import DOMAINS
@@ -61,6 +63,9 @@ def models() -> None:
 @click.option("--answers", type=FILE, help="What a text model says: JSON, texts by label.")
 @click.option("--knowledge", type=FILE, help="Questions and answers to search: JSON, pairs.")
 @click.option("--threshold", type=float, help="Confidence from which a text model is sure.")
+@click.option("--max-tokens", type=int, help="Of a text: read, or of an answer that is written.")
+@click.option("--system", help="What a model that writes is told before every query.")
+@click.option("--temperature", type=float, help="Of a model that writes; 0: no chance in it.")
 @serving_options
 @json_option
 def add(
@@ -78,13 +83,13 @@ def add(
     activate: bool,
     answers: Path | None,
     knowledge: Path | None,
-    threshold: float | None,
     as_json: bool,
     **declared: t.Any,
 ) -> None:
     """Register FILE: an ONNX, TorchScript or torch.export file, or a folder.
 
-    A folder is MLflow's, or holds `model.onnx` and perhaps `tokenizer.json`.
+    A folder is MLflow's, or one for onnxruntime-genai, or holds `model.onnx` and perhaps
+    `tokenizer.json`.
 
     With --remote, register a model on another server that speaks the Open Inference Protocol
     (KServe v2); give it once for each of several servers.
@@ -95,10 +100,16 @@ def add(
         raise click.UsageError("--input, --output and --fallback go with --remote.")
     serving = take_serving(declared)
     registry = current_ailydian.registry
+    own = {
+        name: declared.pop(name) for name in ("threshold", "max_tokens", "system", "temperature")
+    }
+    said = _said(answers, knowledge) | {k: v for k, v in own.items() if v is not None}
     tokenizer = None
     if file is not None:
         limit = current_ailydian.settings.max_model_bytes
         data, tokenizer = read_source(file, max_bytes=limit), read_tokenizer(file, max_bytes=limit)
+        if declared["task"] == WRITES:
+            said = read_recipe(file, limits=registry.storage.limits(len(data))) | said
     else:
         data = registry.storage.discover(
             remote,
@@ -116,7 +127,7 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
-            preprocessing=_said(answers, knowledge, threshold),
+            preprocessing=said or None,
             tokenizer=tokenizer,
             **declared,
         ),
@@ -261,14 +272,12 @@ def _tensor(text: str) -> TensorSpec:
         raise click.UsageError(f"{text!r} is not as {TENSOR}.") from error
 
 
-def _said(
-    answers: Path | None, knowledge: Path | None, threshold: float | None
-) -> dict[str, t.Any] | None:
-    found: dict[str, t.Any] = {} if threshold is None else {"threshold": threshold}
+def _said(answers: Path | None, knowledge: Path | None) -> dict[str, t.Any]:
+    found: dict[str, t.Any] = {}
     for name, path in (("answers", answers), ("knowledge", knowledge)):
         if path is not None:
             found[name] = strict_json.loads(_text(path).encode())
-    return found or None
+    return found
 
 
 def _text(path: Path) -> str:

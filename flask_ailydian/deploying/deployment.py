@@ -14,7 +14,8 @@ from .. import health
 from ..clock import now
 from ..engine import cores
 from ..errors import AuditUnavailable
-from ..registration import TEXT_TASKS
+from ..recipes import TEXT_TASKS
+from ..recipes import WRITES
 from ..state import current_ailydian
 from ..version import __version__
 from . import looking
@@ -184,7 +185,7 @@ class Deployment:
             return "a query is routed only for who is signed in"
         if status != 200:
             raise Stopped(f"POST /route answered {status}: {answered.get('title')}")
-        if any(r.task in TEXT_TASKS and r.domain == "chat" for r in _servable()):
+        if any(r.task in (*TEXT_TASKS, WRITES) and r.domain == "chat" for r in _servable()):
             status, answered = asker.ask("POST", "/query", query | {"backend": "onnx"})
             # 503: the model is not sure of such a word, and nobody is paid for a trial.
             if status not in (200, 503):

@@ -52,6 +52,9 @@ REFUSALS = {
     "torch": "PyTorch does not take the model.",
     "code": "The file holds more than a graph and weights: something that would run when it is "
     "loaded, or that reaches beyond the model.",
+    "writes": "The model has the inputs of one that writes, and failed when it was to write a few "
+    "tokens.",
+    "template": "The model's chat template cannot be rendered.",
     "torch_inputs": "A TorchScript file does not say what it takes: give the size of its images, "
     "or export the model with torch.export.",
 }

@@ -115,3 +115,14 @@ def inline_external_data(path: Path, *, max_bytes: int, limits: ProbeLimits | No
     data = read_model_file(path, max_bytes=max_bytes)
     request = {"mode": "inline", "folder": str(path.parent), "max_bytes": max_bytes}
     return ask("_probe_child", request, data, limits or ProbeLimits(), most=max_bytes)
+
+
+def render_template(text: str, words: dict[str, str], *, limits: ProbeLimits) -> list[str]:
+    """Return what a chat template puts before a system's text, between it and a query, and after.
+
+    :param words: What the tokeniser's file calls the signs that templates use.
+    :raises ModelRefused: when it cannot be rendered.
+    """
+    request = {"mode": "template", "words": words}
+    parts = json.loads(ask("_template_child", request, text.encode(), limits))
+    return [str(part) for part in parts]

@@ -78,6 +78,11 @@ class SessionPool:
         """Whether an engine is at hand."""
         return key in self._entries
 
+    def peek(self, key: str) -> Engine | None:
+        """Return an engine that is at hand, to look at and not to run."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.engine
+
     def loaded(self) -> list[str]:
         """Return the keys of the engines at hand."""
         return list(self._entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import typing as t
@@ -12,7 +13,7 @@ from ..errors import InvalidInput
 from ..errors import ModelRefused
 from ..errors import Overloaded
 
-#: Seconds after which a folder that no job knows is left over from a killed process.
+#: Seconds after which a folder that no job needs is left over from a killed process.
 ORPHANED = 3600.0
 
 
@@ -43,16 +44,22 @@ class Holding:
             raise InvalidInput("The input is not kept any more.") from error
 
     def drop(self, job_id: str, positions: t.Iterable[int]) -> None:
-        """Remove inputs that are not needed any more."""
+        """Remove inputs that are not needed any more, and with the last of them the folder."""
+        folder = self._root / job_id
         for position in positions:
-            (self._root / job_id / str(position)).unlink(missing_ok=True)
+            (folder / str(position)).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
     def drop_job(self, job_id: str) -> None:
         """Remove whatever is left of a job."""
         shutil.rmtree(self._root / job_id, ignore_errors=True)
 
     def sweep(self, known: t.Collection[str]) -> None:
-        """Remove what was left by a process that was killed before its job was on record."""
+        """Remove what killed processes left of jobs that need no inputs.
+
+        :param known: The jobs whose inputs are still needed.
+        """
         if not self._root.exists():
             return
         for folder in self._root.iterdir():

@@ -147,7 +147,8 @@ class Items:
 
     def _later(self, job: Job, row: t.Any, seconds: float) -> None:
         due = now() + timedelta(seconds=seconds)
-        self._store.settle(job.id, row.position, status="waiting", due_at=due)
+        if not self._store.put_back(job.id, row.position, due):
+            self._holding.drop(job.id, [row.position])
 
     def _body(self, job: Job, asked: Asked, row: t.Any, subject: Subject) -> dict[str, t.Any]:
         found = self._inference.claim(place(job.id, row.position, "answer"), "", b"")

@@ -147,14 +147,15 @@ class Jobs:
         :raises Conflict: when the job has ended.
         """
         self._store.get(id)
+        given_up: list[int] = []
 
         def work(connection: sa.Connection) -> None:
             if not self._store.end(connection, id, "cancelled", now()):
                 raise Conflict("The job has ended already.")
-            self._store.close_waiting(connection, id, "cancelled")
+            given_up[:] = self._store.close_waiting(connection, id, "cancelled")
 
         self._ledger.note("job_cancelled", actor=actor, detail={"job": id}, work=work)
-        self._holding.drop_job(id)
+        self._holding.drop(id, given_up)
         return self._shown(self._store.get(id))
 
     def work(self, id: str, *, seconds: float) -> float | None:
@@ -183,8 +184,10 @@ class Jobs:
         """Wake workers for whatever waits, and clear away what is old; returns jobs woken."""
         for id in self._store.overdue(now()):
             self._expire(id)
+        for id in self._store.stranded(now()):
+            self._holding.drop(id, self._store.close_stranded(id, now()))
         self.purge()
-        self._holding.sweep(self._store.ids())
+        self._holding.sweep(self._store.unanswered())
         return sum(self._wake_if_left(id) for id in self._store.neglected(now() - NEGLECTED))
 
     def purge(self) -> None:
@@ -232,17 +235,19 @@ class Jobs:
         self._end(id, "expired", "job_expired", {"job": id})
 
     def _end(self, id: str, status: str, kind: str, detail: Detail) -> None:
+        given_up: list[int] = []
+
         def work(connection: sa.Connection) -> None:
             # Of several workers that find nothing left, one says so.
             if not self._store.end(connection, id, status, now()):
                 raise _Ended
-            self._store.close_waiting(connection, id, "cancelled")
+            given_up[:] = self._store.close_waiting(connection, id, "cancelled")
 
         try:
             self._ledger.note(kind, detail=detail, work=work)
         except _Ended:
             return
-        self._holding.drop_job(id)
+        self._holding.drop(id, given_up)
 
 
 class _Ended(Exception):

@@ -140,12 +140,50 @@ class Store:
         settled = self._items.update().where(mine).values(values)
         self._database.transact(lambda connection: connection.execute(settled))
 
-    def close_waiting(self, connection: sa.Connection, id: str, status: str) -> None:
-        """Give up the items that nobody has taken."""
+    def put_back(self, id: str, position: int, due: datetime) -> bool:
+        """Let an item that was taken wait again; ``False``: its job has ended, and it with it."""
+        jobs, items = self._jobs.c, self._items.c
+        # Held until the commit, so that no job ends between the look and the change.
+        status = sa.select(jobs.status).where(jobs.id == id).with_for_update(read=True)
+        mine = sa.and_(items.job_id == id, items.position == position, items.status == "running")
+        change = self._items.update().where(mine)
+
+        def work(connection: sa.Connection) -> bool:
+            goes_on = connection.execute(status).scalar_one_or_none() == "open"
+            given_up = {"status": "cancelled", "source": None}
+            then = {"status": "waiting", "due_at": due} if goes_on else given_up
+            connection.execute(change.values(then))
+            return goes_on
+
+        return self._database.transact(work)
+
+    def close_waiting(self, connection: sa.Connection, id: str, status: str) -> list[int]:
+        """Give up the items that nobody has taken; return their positions."""
         items = self._items.c
-        waiting = sa.and_(items.job_id == id, items.status == "waiting")
-        closed = self._items.update().where(waiting).values(status=status, source=None)
-        connection.execute(closed)
+        return self._closed(connection, id, items.status == "waiting", status)
+
+    def close_stranded(self, id: str, now: datetime) -> list[int]:
+        """Give up what a killed worker had in hand when its job ended; return the positions."""
+        items = self._items.c
+        late = sa.and_(items.status.in_(OPEN), items.due_at <= now)
+        return self._database.transact(lambda asked: self._closed(asked, id, late, "cancelled"))
+
+    def _closed(
+        self, connection: sa.Connection, id: str, which: sa.ColumnElement[bool], status: str
+    ) -> list[int]:
+        items = self._items.c
+        closed = self._items.update().where(items.job_id == id, which)
+        closed = closed.values(status=status, source=None)
+        return list(connection.execute(closed.returning(items.position)).scalars())
+
+    def stranded(self, now: datetime) -> list[str]:
+        """Return the jobs that have ended, and have items that nobody will finish any more."""
+        jobs, items = self._jobs.c, self._items.c
+        query = sa.select(items.job_id).distinct().select_from(self._items.join(self._jobs))
+        late = sa.and_(items.status.in_(OPEN), items.due_at <= now)
+        query = query.where(jobs.status != "open", late)
+        with self._database.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def end(self, connection: sa.Connection, id: str, status: str, now: datetime) -> bool:
         """Set the status of an open job; whether it was open."""
@@ -169,10 +207,12 @@ class Store:
             query = sa.select(jobs.id).where(jobs.finished_at < before)
             return list(connection.execute(query).scalars())
 
-    def ids(self) -> set[str]:
-        """Return the ids of all jobs."""
+    def unanswered(self) -> set[str]:
+        """Return the ids of the jobs that have items without an answer."""
+        items = self._items.c
+        query = sa.select(items.job_id).distinct().where(items.status.in_(OPEN))
         with self._database.connect() as connection:
-            return set(connection.execute(sa.select(self._jobs.c.id)).scalars())
+            return set(connection.execute(query).scalars())
 
     def overdue(self, now: datetime) -> list[str]:
         """Return the open jobs whose time is over."""

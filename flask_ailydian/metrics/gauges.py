@@ -68,6 +68,28 @@ def register(
     )
 
 
+def register_endpoints(
+    prometheus: Prometheus, endpoints: c.Callable[[], c.Iterable[tuple[t.Any, str, bool, int]]]
+) -> None:
+    """Add how the servers of remote models stand, as the process that is scraped sees them.
+
+    :param endpoints: Yields model, name of the endpoint, whether it is in use, calls under way.
+    """
+    names = ("model", "version", "endpoint")
+    prometheus.gauge(
+        "ailydian_remote_endpoint_up",
+        "0 where an endpoint of a remote model is left alone because it keeps failing.",
+        names,
+        lambda: (((m.name, m.version, name), float(used)) for m, name, used, _ in endpoints()),
+    )
+    prometheus.gauge(
+        "ailydian_remote_calls",
+        "Calls of an endpoint of a remote model that are under way.",
+        names,
+        lambda: (((m.name, m.version, name), float(calls)) for m, name, _, calls in endpoints()),
+    )
+
+
 def _register_costs(prometheus: Prometheus, database: Database, tables: Tables) -> None:
     """Add what today's answers cost by backend, whoever gave them, and how full the budgets are."""
     logs = tables.InferenceLog.__table__

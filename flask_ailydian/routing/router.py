@@ -15,6 +15,7 @@ from ..audit.ledger import Ledger
 from ..errors import AilydianError
 from ..errors import AuditUnavailable
 from ..errors import BudgetExhausted
+from ..errors import ClientGone
 from ..errors import Forbidden
 from ..errors import ValidationFailed
 from ..experiments.service import Experiments
@@ -26,6 +27,7 @@ from .backends.local import LocalBackend
 from .budget import Limits
 from .folding import canonical
 from .hedging import Hedging
+from .in_house import InHouse
 from .lessons import Lessons
 from .money import from_nano
 from .money import to_nano
@@ -50,6 +52,8 @@ from .turn import Turn
 
 log = logging.getLogger("flask_ailydian.router")
 
+Read = c.Callable[[], Asked]
+Gone = c.Callable[[], bool] | None
 #: What a stream is made of: the name of an event and its data.
 Event = tuple[str, dict[str, t.Any]]
 #: Share of the time that is kept for the local model when the paid backend is asked first.
@@ -83,6 +87,7 @@ class Router:
         self._limits = Limits.of(settings)
         self.local = local
         self.third_party = third_party
+        self._in_house = InHouse(local, third_party, ledger.note)
         shadows = Shadows(experiments, local, third_party, self._limits, settings.timeout_seconds)
         self._records = Records(ledger, third_party, experiments, shadows, lessons)
         self.lessons = lessons
@@ -118,13 +123,14 @@ class Router:
         }
 
     def answer(
-        self, read: c.Callable[[], Asked], *, actor: str | None = None, claim: Claim | None = None
+        self, read: Read, *, actor: str | None = None, claim: Claim | None = None, gone: Gone = None
     ) -> dict[str, t.Any]:
         """Read a query, route and answer it, record it, and return the answer's body.
 
+        :param gone: Says whether the one who asked has hung up; a model stops writing then.
         :raises AilydianError: after the failure was recorded.
         """
-        turn = Turn(actor)
+        turn = Turn(actor, gone)
         try:
             self._decide(turn, read())
             turn.answer = list(self._pieces(turn, held=True))
@@ -133,14 +139,15 @@ class Router:
             raise self._records.fail(turn, error, claim) from error
 
     def stream(
-        self, read: c.Callable[[], Asked], *, actor: str | None = None, claim: Claim | None = None
+        self, read: Read, *, actor: str | None = None, claim: Claim | None = None, gone: Gone = None
     ) -> c.Generator[Event, None, None]:
         """Answer as events: ``route``, ``delta`` for each piece, then ``done`` or ``error``.
 
         What fails before the first event raises, as :meth:`answer` does. A local answer is on
-        record before its text is given; a paid one before its first byte was asked for.
+        record before its text is given; one that is read while it is written has an event on
+        record before its first word, and a paid one before its first byte was asked for.
         """
-        turn = Turn(actor)
+        turn = Turn(actor, gone)
         told = False
         try:
             self._decide(turn, read())
@@ -202,7 +209,7 @@ class Router:
         turn.decision, turn.reason = decision, decision.reason
         costs, day = self.third_party.costs, turn.moment.date()
         sent = self._settings.third_party_prompt + query
-        paid = costs.paid_price(day).guess(sent, self._settings.third_party_max_tokens)
+        paid = costs.paid_price(day).guess(sent, self.third_party.most(asked))
         turn.baseline_nano = to_nano(paid)
         turn.estimated_nano = turn.baseline_nano
         if decision.backend == ONNX:
@@ -224,23 +231,17 @@ class Router:
         )
         order = order_of(decision)
         for name in order:
-            begun = time.perf_counter()
+            later = order[order.index(name) + 1 :]
             try:
                 if name == ONNX:
-                    more = THIRD_PARTY in order[order.index(name) + 1 :]
-                    pieces = self._ask_local(turn, deadline, escalate=more)
+                    more = THIRD_PARTY in later
+                    pieces = self._in_house.ask(turn, deadline, escalate=more, held=held)
                 else:
-                    hedge = ONNX in order[order.index(name) + 1 :]
-                    pieces = self._ask_paid(turn, deadline, held=held, hedge=hedge)
-                with contextlib.closing(pieces):
-                    for piece in pieces:
-                        turn.flowing = name == THIRD_PARTY and not (turn.cached or turn.hedged)
-                        yield piece
-                turn.backend_ms = (time.perf_counter() - begun) * 1000
-                self._answered(turn, ONNX if turn.hedged else name)
+                    pieces = self._ask_paid(turn, deadline, held=held, hedge=ONNX in later)
+                yield from self._said(turn, name, pieces)
                 return
             except (BackendFailure, AilydianError) as failure:
-                if turn.flowing or isinstance(failure, AuditUnavailable):
+                if turn.flowing or isinstance(failure, AuditUnavailable | ClientGone):
                     raise
                 if isinstance(failure, BudgetExhausted) and (
                     self._settings.budget_exhausted == "refuse" or name == order[-1]
@@ -250,8 +251,17 @@ class Router:
         if turn.local is None:
             raise all_failed(turn.tried)
         # The local model was not sure, and nobody better could be asked.
-        yield turn.local.text
-        self._answered(turn, ONNX)
+        pieces = self._in_house.ask(turn, deadline, escalate=False, held=held)
+        yield from self._said(turn, ONNX, pieces)
+
+    def _said(self, turn: Turn, name: str, pieces: Pieces) -> Pieces:
+        begun = time.perf_counter()
+        with contextlib.closing(pieces):
+            for piece in pieces:
+                turn.flowing = turn.flows(paid=name == THIRD_PARTY)
+                yield piece
+        turn.backend_ms = (time.perf_counter() - begun) * 1000
+        self._answered(turn, ONNX if turn.hedged else name)
 
     def _ask_paid(self, turn: Turn, deadline: float, *, held: bool, hedge: bool) -> Pieces:
         if not hedge:
@@ -260,23 +270,10 @@ class Router:
         return self._hedging.ask(
             turn,
             lambda: self.third_party.ask(turn, until, self._limits, held=held),
-            lambda: self._ask_local(turn, deadline, escalate=True),
+            lambda: self._in_house.ask(turn, deadline, escalate=True, held=True),
             until,
             app(),
         )
-
-    def _ask_local(self, turn: Turn, deadline: float, *, escalate: bool) -> Pieces:
-        assert turn.asked is not None
-        record = self.local.model(turn.asked.domain)
-        if record is None:
-            raise BackendFailure("no_model")
-        turn.record = record
-        turn.local = self.local.answer(record, turn.asked.query, deadline)
-        day = turn.moment.date()
-        turn.local_nano = to_nano(self.third_party.costs.local_price(day).guess("", 1))
-        if escalate and not turn.local.sure and self.third_party.absence() is None:
-            raise BackendFailure("low_confidence")
-        yield turn.local.text
 
     def _answered(self, turn: Turn, name: str) -> None:
         assert turn.decision is not None

@@ -33,6 +33,7 @@ from .redaction import Names
 from .redaction import redact
 from .redaction import Redacted
 from .redaction import Restorer
+from .turn import Asked
 from .turn import Turn
 
 log = logging.getLogger("flask_ailydian.router")
@@ -102,6 +103,11 @@ class ThirdParty:
             return "no_model_named"
         return None if _installed(name) else "sdk_not_installed"
 
+    def most(self, asked: Asked) -> int:
+        """Return how many tokens an answer may have: what was asked for, within the limit."""
+        limit = self._settings.third_party_max_tokens
+        return min(limit, asked.max_tokens or limit)
+
     def circuit(self) -> str:
         """Return how the breaker of the backend stands."""
         return self._breaker.state(self._settings.third_party, time.time())
@@ -141,9 +147,7 @@ class ThirdParty:
         if not self._breaker.allows(name, time.time(), patience=self._settings.timeout_seconds):
             raise BackendFailure("circuit_open")
         backend = self._backend_once()
-        question = Question(
-            text, self._settings.third_party_prompt, self._settings.third_party_max_tokens
-        )
+        question = Question(text, self._settings.third_party_prompt, self.most(turn.asked))
         egress = self._egress(turn)
         turn.purse = self._purse(turn, question, limits, egress, backend)
         said: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import dataclasses
 import threading
 import time
@@ -12,7 +13,7 @@ from ..clock import new_id
 from ..clock import now
 from ..experiments.choosing import Choice
 from ..records import ModelRecord
-from .backends.local import LocalAnswer
+from .backends.base import LocalAnswer
 from .costs import Purse
 from .money import from_nano
 from .policy import Decision
@@ -27,6 +28,8 @@ class Asked:
     domain: str = "chat"
     user_id: str | None = None
     backend: str = "auto"
+    #: Of the answer, where it is written; the limits that are set hold all the same.
+    max_tokens: int | None = None
 
 
 @dataclasses.dataclass
@@ -34,6 +37,8 @@ class Turn:
     """What is known of a query so far; everything a record of it needs, and no more."""
 
     actor: str | None = None
+    #: Says whether the one who asked has hung up.
+    gone: c.Callable[[], bool] | None = None
     id: str = dataclasses.field(default_factory=new_id)
     moment: datetime = dataclasses.field(default_factory=now)
     started: float = dataclasses.field(default_factory=time.perf_counter)
@@ -53,6 +58,8 @@ class Turn:
     reason: str = ""
     cached: bool = False
     flowing: bool = False
+    #: The local model writes, and is read while it does.
+    written: bool = False
     finished: bool = False
     #: The local model answered while the paid backend had not said a word.
     hedged: bool = False
@@ -87,6 +94,10 @@ class Turn:
         """
         return (self.purse.committed if self.purse else 0) + self.local_nano
 
+    def flows(self, *, paid: bool) -> bool:
+        """Whether what is yielded goes to the reader at once, and cannot be taken back."""
+        return (paid or self.written) and not (self.cached or self.hedged)
+
     def routed(self) -> dict[str, t.Any]:
         """Return what a stream begins with."""
         assert self.decision is not None
@@ -113,12 +124,7 @@ class Turn:
         if self.tried:
             body["tried"] = self.tried
         if self.local is not None and self.backend in ("onnx", "onnx-fallback"):
-            body["local"] = {
-                "label": self.local.label,
-                "confidence": self.local.confidence,
-                "in_scope": self.local.in_scope,
-                "sure": self.local.sure,
-            }
+            body["local"] = self.local.public()
         if self.choice is not None:
             body["ab_test"] = self.choice.public()
         if self.cached:
@@ -140,7 +146,8 @@ class Turn:
 
     def log_row(self, error: str | None) -> dict[str, t.Any]:
         """Return the row of ``pytorch_inference_logs``."""
-        served_locally = self.backend in ("onnx", "onnx-fallback") and self.local is not None
+        served = self.written or self.backend in ("onnx", "onnx-fallback")
+        served_locally = served and self.local is not None
         result: dict[str, t.Any] = {"reason": self.reason, "tried": self.tried}
         if self.decision is not None:
             result |= {
@@ -153,7 +160,7 @@ class Turn:
         if self.redacted is not None:
             result["redacted"] = self.redacted.counts
         if served_locally and self.local is not None:
-            result["prediction"] = self.local.label
+            result |= self.local.kept()
         return {
             "id": self.id,
             "created_at": self.moment,

@@ -7,6 +7,7 @@ import random
 from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
 from ..experiments.service import Experiments
+from ..generation import Generation
 from ..inference import Inference
 from ..redis_link import RedisLink
 from ..registry import Registry
@@ -34,6 +35,7 @@ def create_router(
     tables: Tables,
     registry: Registry,
     inference: Inference,
+    generation: Generation,
     ledger: Ledger,
     fingerprint: Fingerprint,
     experiments: Experiments,
@@ -67,6 +69,7 @@ def create_router(
     local = LocalBackend(
         registry,
         inference,
+        generation,
         named=settings.local_models,
         threshold=settings.router_min_confidence,
     )

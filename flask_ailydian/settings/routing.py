@@ -51,6 +51,17 @@ class RoutingSettings:
     local_models: dict[str, t.Any] = option(
         Table(), "The text model that answers a domain: `{DOMAIN: MODEL}`; else one is found."
     )
+    local_prompt: str = option(
+        "Answer briefly, in the language of the question. Say so when you do not know the answer; "
+        "invent nothing.",
+        "What a model that writes is told before every query, where it names nothing of its own.",
+    )
+    local_max_tokens: int = option(
+        256,
+        "Longest answer that a model writes, in tokens, where it names no limit of its own.",
+        low=1,
+        high=2**16,
+    )
     third_party: str = option(
         "", "The paid backend: `openai`, `anthropic`, or one that the host registered."
     )

@@ -103,6 +103,7 @@ ROUTES = (
     Route("GET", "/v2/health/live", "oip_live", oip.live, "oip"),
     Route("GET", "/v2/health/ready", "oip_ready", oip.ready, "oip"),
     *_of_each_model("GET", "", "oip_metadata", oip.metadata),
+    *_of_each_model("GET", "/config", "oip_config", oip.config),
     *_of_each_model("GET", "/ready", "oip_model_ready", oip.model_ready),
     *_of_each_model("POST", "/infer", "oip_infer", oip.infer, body="oip"),
     Route("POST", "/v2/repository/index", "oip_index", oip.index, "oip"),

@@ -20,7 +20,7 @@ def patience() -> Patience:
 
     :raises ValidationFailed: when its header is no number of seconds.
     """
-    return Patience(_timeout(), _gone())
+    return Patience(_timeout(), gone())
 
 
 def _timeout() -> float | None:
@@ -56,7 +56,8 @@ class _Gone:
         return self._descriptor
 
 
-def _gone() -> _Gone | None:
+def gone() -> _Gone | None:
+    """Return what says whether the current request's caller has hung up, if anything can."""
     # None where the server does not show the connection, or the system cannot tell.
     found = next((request.environ[name] for name in SOCKETS if name in request.environ), None)
     hung_up = getattr(select, "POLLRDHUP", None)

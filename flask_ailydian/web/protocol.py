@@ -36,6 +36,8 @@ PLATFORMS = {
     "pytorch": "pytorch_export",
     "remote": "open_inference_protocol",
 }
+#: What a configuration calls a datatype otherwise than requests do.
+TYPES = {"BYTES": "TYPE_STRING"}
 
 
 def read() -> InferRequest:
@@ -192,6 +194,40 @@ def metadata(name: str, version: str | None) -> dict[str, t.Any]:
         "inputs": _specs(model.report.inputs),
         "outputs": _specs(model.report.outputs),
     }
+
+
+def configuration(name: str, version: str | None) -> dict[str, t.Any]:
+    """Return what Triton's clients read of a model's configuration, as it stands here."""
+    model = current_ailydian.registry.resolve(name, version)
+    report, serving = model.report, model.serving
+    specs = (*report.inputs, *report.outputs)
+    batched = all(s.shape and not isinstance(s.shape[0], int) for s in specs)
+    found: dict[str, t.Any] = {
+        "name": model.name,
+        "platform": PLATFORMS[model.type],
+        "max_batch_size": current_ailydian.settings.max_batch if batched else 0,
+        "input": _dims(report.inputs, batched),
+        "output": _dims(report.outputs, batched),
+    }
+    if serving.max_batch > 1:
+        delay = int(serving.max_delay_ms * 1000)
+        found["dynamic_batching"] = {
+            "preferred_batch_size": [serving.max_batch],
+            "max_queue_delay_microseconds": delay,
+        }
+    return found
+
+
+def _dims(specs: t.Iterable[t.Any], batched: bool) -> list[dict[str, t.Any]]:
+    """Return tensors as a configuration names them: without the batch, where there is one."""
+    return [
+        {
+            "name": spec["name"],
+            "data_type": TYPES.get(spec["datatype"], f"TYPE_{spec['datatype']}"),
+            "dims": spec["shape"][1:] if batched else spec["shape"],
+        }
+        for spec in _specs(specs)
+    ]
 
 
 def _specs(specs: t.Iterable[t.Any]) -> list[dict[str, t.Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import typing as t
+from datetime import timedelta
 from pathlib import Path
 
 import databases
@@ -20,6 +21,7 @@ from pictures import picture
 from flask_ailydian import current_ailydian
 from flask_ailydian.clock import now
 from flask_ailydian.jobs.items import Asked
+from flask_ailydian.jobs.store import Store
 from flask_ailydian.registration import Declared
 
 pytest.importorskip("celery", reason="needs Celery: pip install -e '.[jobs]'")
@@ -175,6 +177,47 @@ def test_a_job_is_cancelled_and_its_inputs_are_gone(host: Flask) -> None:
     assert kept(host) == [] and work(host, job["id"]) is None and logged(host) == []
     assert client.delete(f"/api/pytorch/jobs/{job['id']}").status_code == 409
     assert client.delete("/api/pytorch/jobs/unknown").status_code == 404
+
+
+def taken(host: Flask, id: str, *, until: timedelta) -> t.Any:
+    """Take an item as a worker does that goes no further."""
+    state = current_ailydian
+    store = Store(state.audit.database, state.tables)
+    return store, store.take(id, now(), now() + until)
+
+
+def test_an_input_in_hand_stays_when_its_job_is_cancelled(host: Flask) -> None:
+    job = submit(host, *PICTURES).json["job"]
+    with host.app_context():
+        store, row = taken(host, job["id"], until=timedelta(seconds=60))
+        state = current_ailydian.jobs.cancel(job["id"], actor=None)
+        assert (state["cancelled"], state["waiting"]) == (2, 1)
+        assert [path.name for path in kept(host)] == [str(row.position)]
+        # Its worker is not too late: no sweep takes it away.
+        current_ailydian.jobs.sweep()
+        assert len(kept(host)) == 1
+        assert not store.put_back(job["id"], row.position, now())
+        assert store.counts(job["id"]) == {"cancelled": 3}
+
+
+def test_what_a_killed_worker_had_in_hand_goes_with_the_next_sweep(host: Flask) -> None:
+    job = submit(host, *PICTURES).json["job"]
+    with host.app_context():
+        store, _ = taken(host, job["id"], until=timedelta(0))
+        current_ailydian.jobs.cancel(job["id"], actor=None)
+        assert len(kept(host)) == 1
+        current_ailydian.jobs.sweep()
+        assert store.counts(job["id"]) == {"cancelled": 3}
+    assert kept(host) == []
+
+
+def test_an_item_put_back_waits_while_its_job_goes_on(host: Flask) -> None:
+    job = submit(host, *PICTURES).json["job"]
+    with host.app_context():
+        store, row = taken(host, job["id"], until=timedelta(seconds=60))
+        assert store.put_back(job["id"], row.position, now())
+    assert work(host, job["id"]) is None
+    assert lines(host, job["id"])[0]["job"]["done"] == 3
 
 
 def test_somebody_elses_job_does_not_exist(host: Flask) -> None:

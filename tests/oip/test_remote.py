@@ -7,6 +7,8 @@ import dataclasses
 import io
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -432,37 +434,120 @@ def test_impatient_callers_do_not_have_an_endpoint_left_alone(host: Flask) -> No
         impostor.close()
 
 
-def test_a_call_makes_no_copy_of_its_tensors(host: Flask) -> None:
-    data = np.zeros((2**20, 2), np.float32)
-    body = json.dumps(
-        {
-            "outputs": [
-                {
-                    "name": "y",
-                    "datatype": "FP32",
-                    "shape": [2**20, 2],
-                    "parameters": {"binary_data_size": data.nbytes},
-                }
-            ]
-        }
-    ).encode()
-    impostor = Impostor(
-        says("200 OK", body + bytes(data.nbytes), f"Inference-Header-Content-Length: {len(body)}")
-    )
+def test_a_batch_is_sent_at_once_however_few_cores_there_are(
+    make_app: t.Callable[..., Flask],
+) -> None:
+    host = make_app(AILYDIAN_SLOTS=1)
+    together = threading.Barrier(8)
+
+    def meet(connection: socket.socket) -> None:
+        together.wait(10)
+        says("200 OK", outputs())(connection)
+
+    impostor = Impostor(says("200 OK", outputs()))
+    try:
+        with host.app_context():
+            registry = current_ailydian.registry
+            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
+            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+        impostor.infer = meet
+        items = [{"inputs": {"x": [[float(i), 2]]}} for i in range(8)]
+        answer = host.test_client().post(
+            "/api/pytorch/inference/batch", json={"model_name": "m", "items": items}
+        )
+        assert answer.status_code == 200 and answer.json["succeeded"] == 8, answer.text
+    finally:
+        impostor.close()
+
+
+def test_endpoints_are_among_the_metrics(host: Flask) -> None:
+    pytest.importorskip("prometheus_client", reason="needs the extra prometheus")
+    seen: list[str] = []
+
+    def scraped() -> str:
+        with host.app_context():
+            return current_ailydian.metrics.prometheus.render()[0].decode()
+
+    def look(connection: socket.socket) -> None:
+        seen.append(scraped())
+        says("200 OK", outputs())(connection)
+
+    impostor = Impostor(look)
+    try:
+        with host.app_context():
+            registry = current_ailydian.registry
+            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
+            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+            assert "ailydian_remote_calls{" not in scraped()
+            current_ailydian.predict("m", inputs={"x": [[1, 2]]})
+            labels = f'{{endpoint="127.0.0.1:{impostor.port}",model="m",version="v1"}}'
+            assert f"ailydian_remote_calls{labels} 1.0" in seen[-1]
+            assert f"ailydian_remote_calls{labels} 0.0" in scraped()
+            assert f"ailydian_remote_endpoint_up{labels} 1.0" in scraped()
+            impostor.infer = says("503 No", b"")
+            for _ in range(3):
+                with pytest.raises(BackendUnavailable):
+                    current_ailydian.predict("m", inputs={"x": [[1, 2]]})
+            assert f"ailydian_remote_endpoint_up{labels} 0.0" in scraped()
+    finally:
+        impostor.close()
+
+
+#: Takes a request, whatever it is, and answers with the JSON and as many bytes as it was told.
+FAR_OFF = """
+import socket, sys
+head, count = sys.argv[1].encode(), int(sys.argv[2])
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+while True:
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rwb") as file:
+        while file.readline():
+            length = 0
+            while line := file.readline().strip().lower():
+                if line.startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            file.read(length)
+            size = len(head) + count
+            file.write(b"HTTP/1.1 200 OK\\r\\n")
+            file.write(b"Inference-Header-Content-Length: %d\\r\\n" % len(head))
+            file.write(b"Content-Length: %d\\r\\n\\r\\n%s" % (size, head))
+            file.write(bytes(count))
+            file.flush()
+"""
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(2**20, 1), (1, 2**20), (2**20, 2**20)])
+def test_a_call_makes_no_copy_of_its_tensors(host: Flask, asked: int, answered: int) -> None:
+    data, size = np.zeros((asked, 2), np.float32), 8 * answered
+    entry = {"name": "y", "datatype": "FP32", "shape": [answered, 2]}
+    body = json.dumps({"outputs": [entry | {"parameters": {"binary_data_size": size}}]})
+    impostor = Impostor(says("200 OK", b""))
     try:
         with host.app_context():
             found = current_ailydian.registry.storage.discover(
                 [f"oip://127.0.0.1:{impostor.port}/m"]
             )
-        engine = RemoteEngine(dataclasses.replace(found, binary=True).to_bytes(), RemoteOptions())
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        outputs = engine.run({"x": data}, deadline=time.monotonic() + 30)
-        most = tracemalloc.get_traced_memory()[1] - before
-        tracemalloc.stop()
-        engine.close()
-        assert outputs["y"].nbytes == data.nbytes
-        # What the impostor itself reads and holds of the request is one; the answer is another.
-        assert most < 2 * data.nbytes + 2**20
     finally:
         impostor.close()
+    # In a process of its own: what it holds of the tensors is not counted here.
+    with subprocess.Popen(
+        [sys.executable, "-c", FAR_OFF, body, str(size)], stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        try:
+            endpoint = dataclasses.replace(found.endpoints[0], port=int(server.stdout.readline()))
+            model = dataclasses.replace(found, binary=True, endpoints=(endpoint,))
+            engine = RemoteEngine(model.to_bytes(), RemoteOptions())
+            engine.run({"x": data}, deadline=time.monotonic() + 30)
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            outputs = engine.run({"x": data}, deadline=time.monotonic() + 30)
+            most = tracemalloc.get_traced_memory()[1] - before
+            tracemalloc.stop()
+            engine.close()
+        finally:
+            server.kill()
+    assert outputs["y"].nbytes == size
+    # The answer has to be somewhere; nothing else of its size, or of the request's, may be.
+    assert size <= most < size + 2**20

@@ -228,6 +228,78 @@ def test_models_are_loaded_and_unloaded(client: t.Any, host: Flask) -> None:
             call("shapes")
 
 
+def test_a_configuration_says_what_metadata_does(client: t.Any, host: Flask) -> None:
+    add(host, "yesno")
+    add(host, "adder")
+    assert "model_configuration" in client.get_server_metadata()["extensions"]
+    with host.app_context():
+        serving_options = {"max_batch": 8, "max_delay_ms": 3.0}
+        current_ailydian.registry.update("shapes", "v1", serving=serving_options)
+    assert client.get_model_config("shapes", "v1") == client.get_model_config("shapes")
+    found = client.get_model_config("shapes")
+    assert found["platform"] == "onnxruntime_onnx" and found["max_batch_size"] == 32
+    assert found["input"] == [{"name": "input", "data_type": "TYPE_FP32", "dims": [3, 8, 8]}]
+    assert found["output"] == [{"name": "probabilities", "data_type": "TYPE_FP32", "dims": [3]}]
+    assert found["dynamic_batching"]["max_queue_delay_microseconds"] == 3000
+    assert client.get_model_config("yesno")["input"][0]["data_type"] == "TYPE_STRING"
+    with pytest.raises(InferenceServerException, match="model_not_found"):
+        client.get_model_config("shapes", "v9")
+
+
+#: What only Triton has, as its client asks for it.
+ELSEWHERE: dict[str, tuple[t.Any, ...]] = {
+    "get_inference_statistics": (),
+    "get_trace_settings": (),
+    "update_trace_settings": ("shapes", {"trace_level": ["TIMESTAMPS"]}),
+    "get_log_settings": (),
+    "update_log_settings": ({"log_info": True},),
+    "get_system_shared_memory_status": (),
+    "register_system_shared_memory": ("part", "/part", 64),
+    "unregister_system_shared_memory": ("part",),
+    "get_cuda_shared_memory_status": (),
+    "register_cuda_shared_memory": ("part", b"handle", 0, 64),
+    "unregister_cuda_shared_memory": (),
+}
+HERE = {
+    *("is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata"),
+    *("get_model_metadata", "get_model_config", "get_model_repository_index"),
+    *("load_model", "unload_model", "infer", "async_infer"),
+}
+#: What calls no server.
+LOCAL = {"generate_request_body", "parse_response_body", "close"}
+LOCAL |= {"plugin", "register_plugin", "unregister_plugin"}
+
+
+@pytest.mark.parametrize("kind", [triton.InferenceServerClient, triton_aio.InferenceServerClient])
+def test_every_call_of_the_client_is_one_that_is_tried_here(kind: type) -> None:
+    calls = {name for name in dir(kind) if not name.startswith("_")}
+    assert calls <= HERE | LOCAL | set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_only_triton_has_is_not_found(client: t.Any, url: str, name: str) -> None:
+    with pytest.raises(InferenceServerException, match="not_found") as caught:
+        getattr(client, name)(*ELSEWHERE[name])
+    assert caught.value.status() == "404"
+
+    async def ask() -> None:
+        async with triton_aio.InferenceServerClient(url) as other:
+            await getattr(other, name)(*ELSEWHERE[name])
+
+    with pytest.raises(InferenceServerException, match="not_found") as caught:
+        asyncio.run(ask())
+    assert caught.value.status() == "404"
+
+
+def test_a_model_is_loaded_as_it_was_registered_and_with_nothing_else(client: t.Any) -> None:
+    with pytest.raises(InferenceServerException, match="invalid_input") as caught:
+        client.load_model("shapes", config='{"max_batch_size": 4}')
+    assert caught.value.status() == "400"
+    client.unload_model("shapes", unload_dependents=True)
+    client.load_model("shapes")
+    assert client.is_model_ready("shapes")
+
+
 def test_a_call_in_the_background(client: t.Any) -> None:
     calls = [
         client.async_infer("shapes", [tensor("input", prepared(), "FP32")], timeout=5_000_000)
@@ -248,6 +320,11 @@ def test_the_client_for_asyncio(url: str) -> None:
         async with triton_aio.InferenceServerClient(url) as client:
             assert await client.is_server_ready() and await client.is_model_ready("shapes")
             assert (await client.get_model_metadata("shapes"))["name"] == "shapes"
+            assert (await client.get_model_config("shapes", "v1"))["name"] == "shapes"
+            assert await client.is_server_live() and await client.get_server_metadata()
+            await client.unload_model("shapes")
+            assert (await client.get_model_repository_index())[0]["state"] == "UNAVAILABLE"
+            await client.load_model("shapes")
             calls = [
                 client.infer(
                     "shapes",

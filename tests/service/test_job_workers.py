@@ -113,6 +113,39 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(tmp_path: Path, broke
         assert len(logged) == ITEMS
 
 
+def test_what_a_worker_has_in_hand_is_answered_though_the_job_is_cancelled(
+    tmp_path: Path, broker: str
+) -> None:
+    with database("postgresql", tmp_path) as url:
+        config = {"database": url, "AILYDIAN_JOBS_BROKER": broker}
+        folder = tmp_path / "host"
+        with serve(folder, "--threads", "4", **config) as server:
+            with contextlib.closing(server.connect()) as connection:
+                job = hand_in(connection)
+            path = f"/api/pytorch/jobs/{job['id']}"
+            (kept,) = folder.rglob(f"jobs/{job['id']}")
+            # A worker that has taken the first input waits here until somebody writes.
+            first, data = kept / "0", (kept / "0").read_bytes()
+            first.unlink()
+            os.mkfifo(first)
+            with worker(folder, config):
+                until(lambda: server.ask("GET", path)[1]["job"]["done"] >= 10)
+                state = server.ask("DELETE", path)[1]["job"]
+                assert state["status"] == "cancelled" and state["cancelled"] > 0
+                pipe = os.open(first, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(pipe, data)
+                os.close(pipe)
+                until(lambda: server.ask("GET", path)[1]["job"]["waiting"] == 0)
+            state = server.ask("GET", path)[1]["job"]
+            assert state["failed"] == 0 and state["done"] + state["cancelled"] == ITEMS
+            assert not kept.exists()
+            with contextlib.closing(server.connect()) as connection:
+                connection.request("GET", path, headers={"Accept": "application/x-ndjson"})
+                lines = connection.getresponse().read().splitlines()
+        line = json.loads(lines[1])
+        assert (line["position"], line["status"]) == (0, "done")
+
+
 def neglect(url: str) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as connection:

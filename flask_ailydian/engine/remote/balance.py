@@ -74,6 +74,14 @@ class Balancer:
             if self._breaker.allows(backend.wire.endpoint.url, now, patience=patience):
                 yield backend
 
+    def standing(self) -> list[tuple[str, bool, int]]:
+        """Return of each endpoint its name, whether it is not left alone, and its calls."""
+        now = time.monotonic()
+        return [
+            (b.name, self._breaker.state(b.wire.endpoint.url, now) == "closed", b.calls)
+            for b in self.backends
+        ]
+
     @contextlib.contextmanager
     def calling(self, backend: Backend) -> t.Iterator[None]:
         """Count a call while it is under way."""

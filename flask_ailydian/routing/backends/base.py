@@ -42,6 +42,33 @@ class Finished:
 Event = Text | Used | Finished
 
 
+@dataclasses.dataclass(frozen=True)
+class LocalAnswer:
+    """What the local model said.
+
+    :param in_scope: ``False``: the model says that the question is none of its own.
+    :param sure: Its confidence reaches its threshold, and the question is its own.
+    """
+
+    text: str
+    label: str
+    confidence: float
+    in_scope: bool
+    sure: bool
+    #: Of a text that was written: its tokens, how it ended, and the seed if there was one.
+    written: dict[str, int | str] | None = None
+
+    def public(self) -> dict[str, t.Any]:
+        """Return what the answer's body says of it."""
+        own = {"label": self.label} if self.written is None else self.written
+        rest = {"in_scope": self.in_scope, "sure": self.sure}
+        return {**own, "confidence": self.confidence, **rest}
+
+    def kept(self) -> dict[str, t.Any]:
+        """Return what the audit row says of it; never the text."""
+        return {"prediction": self.label} if self.written is None else {"written": self.written}
+
+
 class BackendFailure(Exception):
     """An attempt that gave no whole answer.
 

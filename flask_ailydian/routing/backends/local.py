@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
+import collections.abc as c
+import contextlib
+import secrets
 import typing as t
 
 import numpy as np
 
+from ...engine.ahead import ahead
+from ...generation import Generation
 from ...inference import Inference
 from ...prediction import Given
+from ...recipes import CLASSIFIES
+from ...recipes import EMBEDS
+from ...recipes import WRITES
 from ...records import ModelRecord
 from ...registry import Registry
 from ..vectors import vector_of
 from .base import BackendFailure
+from .base import LocalAnswer
+from .writing import Draft
 
-CLASSIFIES, EMBEDS = "text-classification", "text-embedding"
 #: Knowledge bases that one process keeps as vectors.
 KEPT = 8
 Floats = np.ndarray[t.Any, np.dtype[np.float64]]
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalAnswer:
-    """What the local model said.
-
-    :param in_scope: ``False``: the model says that the question is none of its own.
-    :param sure: Its confidence reaches its threshold, and the question is its own.
-    """
-
-    text: str
-    label: str
-    confidence: float
-    in_scope: bool
-    sure: bool
 
 
 class LocalBackend:
@@ -46,12 +39,14 @@ class LocalBackend:
         self,
         registry: Registry,
         inference: Inference,
+        generation: Generation,
         *,
         named: dict[str, t.Any],
         threshold: float,
     ) -> None:
         self._registry = registry
         self._inference = inference
+        self._generation = generation
         self._named = named
         self._threshold = threshold
         self._vectors: dict[int, Floats] = {}
@@ -63,7 +58,7 @@ class LocalBackend:
         found = [
             r
             for r in self._registry.versions()
-            if r.task in (CLASSIFIES, EMBEDS) and r.status != "inactive"
+            if r.task in (CLASSIFIES, EMBEDS, WRITES) and r.status != "inactive"
         ]
         # Active before testing; newest first, as the registry lists them.
         found.sort(key=lambda record: record.status)
@@ -78,19 +73,60 @@ class LocalBackend:
         """
         if record.task == EMBEDS:
             return self._nearest(record, text, deadline)
+        if record.task == WRITES:
+            with contextlib.closing(self.draft(record, text, deadline)) as draft:
+                draft.begin()
+                for _ in draft.text():
+                    pass
+                return draft.answer()
         chances, _ = self._inference.run(record, Given(record.name, text=text), deadline)
         if chances is None or not record.labels:
             raise BackendFailure("no_labels")
         best = int(np.argmax(chances))
         label, confidence = record.labels[best], float(chances[best])
         recipe = record.preprocessing or {}
-        threshold = float(recipe.get("threshold", self._threshold))
+        threshold = self._least(record)
         in_scope = label != recipe.get("out_of_scope")
         # A question that the model knows too little about gets no answer about something else.
         sure = in_scope and confidence >= threshold
         said = label if sure or "out_of_scope" not in recipe else recipe["out_of_scope"]
         answers: dict[str, str] = recipe.get("answers", {})
         return LocalAnswer(answers.get(said, said), label, confidence, in_scope, sure)
+
+    def draft(
+        self,
+        record: ModelRecord,
+        text: str,
+        deadline: float,
+        *,
+        most: int | None = None,
+        gone: c.Callable[[], bool] | None = None,
+        aside: bool = False,
+    ) -> Draft:
+        """Return the answer that a model is going to write; close it.
+
+        :param most: Tokens that are asked for.
+        :param aside: Let the model write at its own pace, whatever that of the reader.
+        """
+        recipe = record.preprocessing or {}
+        seed = secrets.randbits(32) if recipe.get("temperature") else None
+        pieces = self._generation.write(
+            record,
+            text,
+            most=self._generation.most(record, most),
+            deadline=deadline,
+            gone=gone,
+            seed=seed,
+        )
+        return Draft(
+            ahead(pieces) if aside else pieces,
+            threshold=self._least(record),
+            refusal=recipe.get("out_of_scope"),
+            seed=seed,
+        )
+
+    def _least(self, record: ModelRecord) -> float:
+        return float((record.preprocessing or {}).get("threshold", self._threshold))
 
     def _nearest(self, record: ModelRecord, text: str, deadline: float) -> LocalAnswer:
         """Return the answer of the known question that is nearest by cosine."""
@@ -109,7 +145,7 @@ class LocalBackend:
         near = known @ vector_of(self._inference, record, text, deadline)
         best = int(np.argmax(near))
         confidence = float(np.clip(near[best], 0, 1))
-        sure = confidence >= float(recipe.get("threshold", self._threshold))
+        sure = confidence >= self._least(record)
         refusal = recipe.get("out_of_scope")
         answer = pairs[best][1] if sure or refusal is None else refusal
         return LocalAnswer(answer, pairs[best][0], confidence, sure or refusal is None, sure)

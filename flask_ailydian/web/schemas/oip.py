@@ -53,6 +53,27 @@ class ModelMetadata(ma.Schema):
     outputs = fields.List(fields.Nested(TensorMetadata), required=True)
 
 
+class ConfiguredTensor(ma.Schema):
+    """A tensor of a model, without the batch where the model takes batches."""
+
+    name = fields.String(required=True)
+    data_type = fields.String(required=True)
+    dims = fields.List(fields.Integer(), required=True)
+
+
+class ModelConfig(ma.Schema):
+    """How a model is configured."""
+
+    name = fields.String(required=True)
+    platform = fields.String(required=True)
+    max_batch_size = fields.Integer(
+        required=True, metadata=described("0 where a dimension of the batch is fixed.")
+    )
+    input = fields.List(fields.Nested(ConfiguredTensor), required=True)
+    output = fields.List(fields.Nested(ConfiguredTensor), required=True)
+    dynamic_batching = fields.Dict(metadata=described("Where inputs run together."))
+
+
 class InferTensor(TensorMetadata):
     """A tensor with its data, here or behind the JSON."""
 

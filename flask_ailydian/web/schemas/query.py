@@ -36,6 +36,12 @@ class QueryRequest(RouteRequest):
         load_default=False,
         metadata=described("Answer as server-sent events: `route`, `delta`s, then `done`."),
     )
+    max_tokens = fields.Integer(
+        load_default=None,
+        strict=True,
+        validate=validate.Range(1, 2**20),
+        metadata=described("Of an answer that is written; the limits that are set hold as well."),
+    )
 
 
 class Part(ma.Schema):
@@ -115,7 +121,13 @@ class RouteResponse(ma.Schema):
 class Local(ma.Schema):
     """What the local model thought of it."""
 
-    label = fields.String(required=True)
+    label = fields.String(metadata=described("What a model that answers from a list chose."))
+    tokens = fields.Integer(metadata=described("That a model wrote."))
+    finish = fields.String(
+        validate=validate.OneOf(("stop", "length", "cut")),
+        metadata=described("How what it wrote ends: by itself, or at the longest."),
+    )
+    seed = fields.Integer(metadata=described("Of chance, where it had any."))
     confidence = fields.Float(required=True)
     in_scope = fields.Boolean(required=True)
     sure = fields.Boolean(required=True)

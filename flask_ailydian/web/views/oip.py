@@ -27,7 +27,7 @@ from ..http import returns
 from ..schemas import oip as schemas
 from .health import look
 
-EXTENSIONS = (BINARY_EXTENSION, "classification", "model_repository")
+EXTENSIONS = (BINARY_EXTENSION, "classification", "model_repository", "model_configuration")
 
 
 @needs("infer")
@@ -57,6 +57,13 @@ def ready() -> Response:
 def metadata(name: str, version: str | None = None) -> dict[str, t.Any]:
     """Say what a model takes and gives."""
     return protocol.metadata(name, version)
+
+
+@needs("infer")
+@returns(schemas.ModelConfig(), fails=(401, 403, 404))
+def config(name: str, version: str | None = None) -> dict[str, t.Any]:
+    """Say how a model is configured, in the words of Triton's extension."""
+    return protocol.configuration(name, version)
 
 
 @needs("infer")

@@ -20,6 +20,7 @@ from ...routing.budget import Limits
 from ...routing.router import Event
 from ...routing.turn import Asked
 from ...state import current_ailydian
+from .. import connection
 from .. import http
 from ..http import accepts
 from ..http import needs
@@ -47,14 +48,14 @@ def route(given: dict[str, t.Any]) -> dict[str, t.Any]:
 def answer_query() -> dict[str, t.Any] | Response:
     """Route and answer a query; with `stream` as server-sent events."""
     body = http.read_json_body()
-    actor, router = g.ailydian_actor, current_ailydian.router
+    actor, router, gone = g.ailydian_actor, current_ailydian.router, connection.gone()
     key = request.headers.get("Idempotency-Key")
     claim = claim_key(key, actor, body) if key is not None else None
     if isinstance(claim, Reply):
         return _again(claim, body)
     if not _wants_stream(body):
-        return router.answer(lambda: _asked(body), actor=actor, claim=claim)
-    events = router.stream(lambda: _asked(body), actor=actor, claim=claim)
+        return router.answer(lambda: _asked(body), actor=actor, claim=claim, gone=gone)
+    events = router.stream(lambda: _asked(body), actor=actor, claim=claim, gone=gone)
     # What fails before the first event is an answer like any other, with its own status.
     first = next(events)
     return _events(first, events)
