@@ -6,11 +6,14 @@ import collections.abc as c
 import contextlib
 import dataclasses
 import itertools
+import sqlite3
 import threading
 import time
 import typing as t
 
 import sqlalchemy as sa
+from flask import g
+from flask import has_request_context
 
 from .connections import Attempt
 from .connections import cut
@@ -47,7 +50,7 @@ class Database:
     A server that has stopped takes connections and never answers; what a driver can do about
     that is the host's to set. So one that lies ready in the pool is used as it is, others are
     fetched by a thread that may be left behind, and one that does not answer in time is cut.
-    SQLite is asked as it is: a file answers or fails.
+    SQLite answers or fails; only its write lock is waited for.
 
     :param seconds: How long a question may take.
     """
@@ -108,34 +111,50 @@ class Database:
 
         :param work: Does nothing else: it is called again when the database took the
             transaction back because of another one.
-        :raises DatabaseUnavailable: also when that goes on until the time is over.
+        :raises DatabaseUnavailable: also when that goes on until the time is over, and when the
+            database is full or broken.
         """
-        until = time.monotonic() + self.seconds
+        until = time.monotonic() + self.patience(self.seconds)
         tries = itertools.count()
 
         def attempt() -> T:
             left = until - time.monotonic() if next(tries) else None
-            with self.connect(left) as connection, connection.begin():
-                return work(connection)
+            with self.connect(left) as connection, _lock_wait(connection, until):
+                with connection.begin():
+                    return work(connection)
 
         try:
-            return repeated(attempt, until)
+            done = repeated(attempt, until)
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                # SQLite's word also for a statement that it does not understand.
+                raise
+            if time.monotonic() >= until:
+                self.fell_silent()
+            raise DatabaseUnavailable() from error
         except sa.exc.DBAPIError as error:
             if undone(error):
                 raise DatabaseUnavailable() from error
             raise
+        self._silent_until = 0.0
+        return done
 
     def patience(self, seconds: float) -> float:
         """Return how long to wait: not as long when somebody has just waited in vain.
 
-        So a request that met a frozen database once does not wait for it again and again.
+        And never twice in one request, however much work lies between its questions.
         """
-        return seconds if time.monotonic() >= self._silent_until else min(seconds, SHORT)
+        in_vain = has_request_context() and g.get("ailydian_waited_in_vain", False)
+        if in_vain or time.monotonic() < self._silent_until:
+            return min(seconds, SHORT)
+        return seconds
 
     def fell_silent(self, seconds: float | None = None) -> None:
         """Note that somebody waited in vain; a glance of less than the full time says nothing."""
         if seconds is None or seconds >= self.seconds:
             self._silent_until = time.monotonic() + SILENCE
+            if has_request_context():
+                g.ailydian_waited_in_vain = True
 
     def _connected(self, engine: sa.Engine, due: float) -> sa.Connection:
         if (idle := ready(engine)) is not None:
@@ -151,6 +170,22 @@ class Database:
             self._waiting = {*self._waiting, attempt}
             attempt.leave_behind()
             raise
+
+
+@contextlib.contextmanager
+def _lock_wait(connection: sa.Connection, until: float) -> t.Iterator[None]:
+    """Let SQLite wait for its write lock in time; afterwards as long as the host has it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw: t.Any = connection.connection.dbapi_connection
+    (before,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    left = max(0, int(1000 * (until - time.monotonic())))
+    raw.execute(f"PRAGMA busy_timeout={min(before, left)}")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={before}")
 
 
 @dataclasses.dataclass(eq=False)
@@ -191,15 +226,16 @@ class _Watch:
             self._all.discard(watched)
 
     def _run(self) -> None:
-        idle = 0
+        idle, pause = 0, SHORT
         with self._change:
             while idle < 100:
                 # It looks by the clock and is not woken for each question: those are many.
-                self._change.wait(SHORT)
+                self._change.wait(pause)
                 moment = time.monotonic()
                 for watched in [w for w in self._all if w.due <= moment]:
                     watched.cut = True
                     self._all.discard(watched)
                     cut(watched.connection)
                 idle = 0 if self._all else idle + 1
+                pause = min([SHORT, *(w.due - moment for w in self._all)])
             self._running = False

@@ -16,7 +16,7 @@ from ..transactions import undone
 from .chain import Chains
 from .chain import Event
 from .line import Line
-from .statements import Insert
+from .statements import Records
 from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
@@ -65,7 +65,7 @@ class Committer:
     ) -> None:
         self.line = line
         self._tables = tables
-        self._inserts: tuple[Insert, Insert] | None = None
+        self._records: Records | None = None
         keys = tables.IdempotencyKey.__table__
         mine = sa.and_(
             keys.c.key_hash == sa.bindparam("of_key"), keys.c.claim == sa.bindparam("of_claim")
@@ -176,11 +176,9 @@ class Committer:
             else:
                 written.append(item)
         chains, rows = self.chains.link((item.event for item in written), self._opening)
-        into_log, into_trail = self._prepared(connection)
-        if logs := [item.log for item in written if item.log is not None]:
-            into_log.execute(connection, logs)
         if rows:
-            into_trail.execute(connection, rows)
+            logs = [item.log for item in written if item.log is not None]
+            self._prepared(connection).execute(connection, logs, rows)
         for item in written:
             if item.settle is not None:
                 self._settle(connection, *item.settle)
@@ -188,12 +186,11 @@ class Committer:
                 self._work(connection, item.work)
         return chains
 
-    def _prepared(self, connection: sa.Connection) -> tuple[Insert, Insert]:
-        if self._inserts is None:
-            logs, events = self._tables.InferenceLog, self._tables.AuditEvent
-            dialect = connection.dialect
-            self._inserts = (Insert(logs.__table__, dialect), Insert(events.__table__, dialect))
-        return self._inserts
+    def _prepared(self, connection: sa.Connection) -> Records:
+        if self._records is None:
+            logs, events = self._tables.InferenceLog.__table__, self._tables.AuditEvent.__table__
+            self._records = Records(logs, events, connection.dialect)
+        return self._records
 
     def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
         try:

@@ -94,7 +94,7 @@ class Delivery:
         # Two threads: what looks after deadlines must not wait for the database itself.
         self._watch = Keeper(self._interrupt_late, PACE / 4)
         committed = _watched(self._database, self._committer, self._watch)
-        self._writer = Writer(committed, self._limits.queue)
+        self._writer = Writer(committed, self._limits.queue, self._line.lock)
         self._keeper = Keeper(self._keep)
         self._end = weakref.finalize(self, _close, self._line, self._watch, self._keeper)
 

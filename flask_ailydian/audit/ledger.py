@@ -217,6 +217,15 @@ class Ledger:
         shipping = self._delivery.shipping
         return 0 if shipping is None else shipping.spool.waiting()
 
+    def forget_spooled(self, user_id: str, ref: str | None) -> int:
+        """Forget a person in what waits on this machine; return how many rows were theirs."""
+        self.subjects.forget_made_here(user_id)
+        shipping = self._delivery.shipping
+        if shipping is None:
+            return 0
+        blinds = self.subjects.blinds(b"user\0" + user_id.encode())
+        return shipping.spool.forget(blinds, () if ref is None else (ref,))
+
     def scrub(self) -> None:
         """Let the database drop what was overwritten, as far as it can be asked to."""
         with self.engine().connect() as connection:

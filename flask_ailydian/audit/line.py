@@ -18,6 +18,10 @@ from .durability import wrong
 
 log = logging.getLogger("flask_ailydian.audit")
 
+#: How many seconds pass between two looks at SQLite's write lock, and for how many transactions
+#: one who had to wait for it lets others go first.
+LOOK, TURNS = (0.0002, 0.0008), 8
+
 #: Connections of a parent process: closing them in a child would end the parent's session.
 _left_to_the_parent: list[t.Any] = []
 
@@ -49,6 +53,8 @@ class Line:
         self._attempt: Attempt | None = None
         self.fresh = False
         self.shared = False
+        # For how many transactions more others are believed to want the write lock.
+        self._contended = 0
 
     def begin(self, due: float) -> sa.Connection:
         """Return the connection inside a transaction.
@@ -59,12 +65,49 @@ class Line:
         if self._connection is None:
             self._connection = self._connected(due)
         connection = self._connection
+        if connection.in_transaction():
+            # The write lock was taken already.
+            return connection
         connection.begin()
         if connection.dialect.name == "sqlite" and not self.shared:
-            raw: t.Any = connection.connection.dbapi_connection
-            if not raw.in_transaction:
-                _take_write_lock(raw, due)
+            self._take_write_lock(connection, due)
         return connection
+
+    def lock(self, due: float) -> None:
+        """Take SQLite's write lock in advance; what goes wrong is met again by :meth:`begin`."""
+        connection = self._connection
+        if connection is None or self.shared or connection.dialect.name != "sqlite":
+            return
+        try:
+            self.begin(due)
+        except Exception:
+            self.drop()
+
+    def _take_write_lock(self, connection: sa.Connection, due: float) -> None:
+        """Begin a transaction that can write: a lock wanted later cannot be waited for.
+
+        SQLite's own waiting sleeps up to 100 ms between two looks, so that of several processes
+        one may starve.
+        """
+        raw: t.Any = connection.connection.dbapi_connection
+        if raw.in_transaction:
+            return
+        if self._contended:
+            # Others wait for it as well, and they cannot look while they sleep.
+            self._contended -= 1
+            time.sleep(random.uniform(*LOOK))
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                code = error.sqlite_errorcode & 0xFF
+                if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                if time.monotonic() > due:
+                    raise
+                self._contended = TURNS
+                time.sleep(random.uniform(*LOOK))
 
     def rollback(self) -> None:
         """End the transaction without a trace."""
@@ -157,23 +200,6 @@ class Line:
                 connection.exec_driver_sql("SET synchronous_commit = on")
             connection.exec_driver_sql(f"SET statement_timeout = {millis}")
             connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = {2 * millis}")
-
-
-def _take_write_lock(raw: t.Any, due: float) -> None:
-    """Begin a transaction that can write: a lock that is wanted later cannot be waited for.
-
-    SQLite's own waiting sleeps up to 100 ms between two looks, so that of several processes one
-    may starve.
-    """
-    while True:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() > due:
-                raise
-            time.sleep(random.uniform(0.0003, 0.002))
 
 
 def _write_ahead(run: c.Callable[[str], t.Any], until: float) -> str:

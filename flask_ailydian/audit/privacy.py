@@ -111,14 +111,18 @@ class Privacy:
     def erase(self, user_id: str, *, actor: str | None = None) -> dict[str, t.Any]:
         """Destroy a person's key, and every mention of who they are.
 
-        Counts and daily figures stay. Doing it twice does no harm.
+        Counts and daily figures stay. Doing it twice does no harm. What waits in this machine's
+        spool is theirs no more either; in another machine's a person stays whom the database has
+        not met yet.
 
         :returns: ``erased``, whether anything was there, and ``rows``, how many inference rows.
         :raises AuditUnavailable: when it is not certain that it was done.
         """
         subjects = self._ledger.subjects
+        # The spool first: what was shipped from it in between would be known to the database.
+        spooled = self._ledger.forget_spooled(user_id, subjects.find(user_id))
         ref = subjects.find(user_id)
-        rows = self._rows(user_id, ref)
+        rows = spooled + self._rows(user_id, ref)
         logs = self._tables.InferenceLog.__table__
         mine = logs.c.user_id.in_([user_id, ref or user_id])
 

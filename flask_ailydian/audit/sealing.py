@@ -162,3 +162,14 @@ def moved(item: Item, old: Subject, new: Subject) -> Item:
         record_hash=record_hash,
     )
     return Item(event, log, settle)
+
+
+def of_nobody(item: Item, gone: c.Collection[str | None]) -> Item:
+    """Return *item* without the persons of *gone*: the answer is counted, and it is nobody's."""
+    event, log = item.event, item.log
+    actor = None if event.actor_ref in gone else event.actor_ref
+    subject = None if event.subject_ref in gone else event.subject_ref
+    if log is not None and subject is None:
+        log = log | {"user_id": None}
+    event = dataclasses.replace(event, actor_ref=actor, subject_ref=subject)
+    return Item(event, log, item.settle)

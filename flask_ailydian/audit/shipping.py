@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import time
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from ..tables import Tables
 from .commit import DATA
 from .commit import SubjectGone
 from .sealing import moved
+from .sealing import of_nobody
 from .spool import Spool
 from .subjects import Subjects
 from .writer import Item
@@ -66,20 +66,13 @@ class Shipping:
         try:
             write(item)
         except SubjectGone:
-            # Erased while it waited: the answer is counted, and it is nobody's.
+            # Erased while it waited.
             write(self._of_nobody(item))
 
     def _of_nobody(self, item: Item) -> Item:
         refs = {r for r in (item.event.actor_ref, item.event.subject_ref) if r is not None}
         with self._engine().connect() as connection:
-            alive = self._subjects.alive(connection, refs)
-        actor = item.event.actor_ref if item.event.actor_ref in alive else None
-        subject = item.event.subject_ref if item.event.subject_ref in alive else None
-        event = dataclasses.replace(item.event, actor_ref=actor, subject_ref=subject)
-        log = item.log
-        if log is not None and subject is None:
-            log = log | {"user_id": None}
-        return Item(event, log, item.settle)
+            return of_nobody(item, refs - self._subjects.alive(connection, refs))
 
     def _there(self, id: str) -> bool:
         query = sa.select(self._events.c.id).where(self._events.c.id == id)

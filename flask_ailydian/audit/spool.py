@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .chain import Event
 from .claims import Claim
+from .sealing import of_nobody
 from .writer import Full
 from .writer import Item
 
@@ -74,6 +75,38 @@ class Spool:
             finally:
                 db.close()
         return [json.loads(body, object_hook=_typed) for (body,) in found]
+
+    def forget(self, blinds: t.Collection[str], refs: t.Collection[str]) -> int:
+        """Destroy the key of a person whom the database does not know, and unlink what waits.
+
+        :param blinds: The blind indexes under which they may stand.
+        :param refs: Their names, as far as the database knows them.
+        :returns: How many inference rows were about them.
+        """
+        if not self._file.exists():
+            return 0
+        gone, met = set(refs), 0
+        with self._lock:
+            db = self._opened()
+            try:
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    for ref, body in db.execute("SELECT ref, body FROM persons").fetchall():
+                        if json.loads(body)["blind"] in blinds:
+                            gone.add(ref)
+                            db.execute("DELETE FROM persons WHERE ref = ?", (ref,))
+                    for n, body in db.execute("SELECT n, body FROM rows").fetchall():
+                        item = unpacked(body)
+                        if gone.isdisjoint((item.event.actor_ref, item.event.subject_ref)):
+                            continue
+                        met += item.log is not None and item.event.subject_ref in gone
+                        unlinked = (packed(of_nobody(item, gone)), n)
+                        db.execute("UPDATE rows SET body = ? WHERE n = ?", unlinked)
+                # What was overwritten leaves the journal too.
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                db.close()
+        return met
 
     def drop(self, id: str) -> None:
         """Forget a row that the database has now, and with the last one the persons."""

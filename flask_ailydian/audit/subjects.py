@@ -23,6 +23,7 @@ from .keys import KeyProvider
 from .keys import KeyUnavailable
 from .keys import open_sealed
 from .keys import seal
+from .offline import MadeHere
 
 #: How many persons a process keeps at hand, and for how many seconds.
 CACHED, CACHED_SECONDS = 10_000, 300.0
@@ -72,7 +73,7 @@ class Subjects:
         self._database = database
         self.separate = separate
         self._offline = offline
-        self._made_here: dict[bytes, tuple[Subject, dict[str, t.Any]]] = {}
+        self._made_here: MadeHere[Subject] = MadeHere(CACHED_SECONDS)
         self.table = table
         self.keys = keys
         self._lock = threading.Lock()
@@ -119,6 +120,10 @@ class Subjects:
             for name in [n for n, (_, s) in self._cache.items() if s.ref in refs]:
                 del self._cache[name]
 
+    def forget_made_here(self, user_id: str) -> None:
+        """Drop a person whom this process made without the database, with their key."""
+        self._made_here.forget(b"user\0" + user_id.encode())
+
     def forget_all(self) -> None:
         """Drop everybody from this process's memory."""
         with self._lock:
@@ -152,9 +157,9 @@ class Subjects:
         except (sa.exc.SQLAlchemyError, OSError):
             if not self._offline:
                 raise
-            return self._without_database(name, user_id)
+            return self._made_here.get_or_make(name, lambda: self._new(name, user_id))
+        self._made_here.forget(name)
         with self._lock:
-            self._made_here.pop(name, None)
             self._cache[name] = (moment + CACHED_SECONDS, subject)
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
@@ -167,16 +172,9 @@ class Subjects:
     def _opened(self, row: t.Any) -> Subject:
         return Subject(row.ref, self.keys.unwrap(row.key_id, row.wrapped, row.ref.encode()))
 
-    def _without_database(self, name: bytes, user_id: str | None) -> Subject:
-        with self._lock:
-            if name not in self._made_here:
-                self._made_here[name] = self._new(name, user_id)
-            return self._made_here[name][0]
-
     def made_here(self, refs: c.Collection[str | None]) -> list[dict[str, t.Any]]:
         """Return the rows of those of *refs* whom no database knows yet."""
-        with self._lock:
-            return [row for subject, row in self._made_here.values() if subject.ref in refs]
+        return self._made_here.rows(refs)
 
     def adopt(self, row: dict[str, t.Any]) -> tuple[Subject, Subject]:
         """Bring a person who was made without the database to it.

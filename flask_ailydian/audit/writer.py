@@ -2,7 +2,8 @@
 
 There is no writer thread. Whoever finds nobody committing commits at once on its own thread, so
 that a lone request pays for no hand-over; those who come meanwhile form the next batch, and the
-first of them commits it.
+first of them commits it. Who has just waited together mostly comes again together: a batch that
+follows one of several waits for as many, though never longer than half of what that commit took.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from .chain import Event
 
 #: The most rows that one transaction takes.
 BATCH = 512
+#: The most seconds that a batch waits for as many as the one before it had.
+GATHERING = 0.002
 
 
 class Full(Exception):
@@ -61,14 +64,25 @@ class Writer:
 
     :param commit: Writes a batch and sets ``error`` on the items that were not written.
     :param limit: How many items may wait.
+    :param prepare: Waits for what a commit needs, until a moment by ``time.monotonic()``; who
+        comes meanwhile is in the batch too.
     """
 
-    def __init__(self, commit: c.Callable[[list[Item], float], None], limit: int) -> None:
+    def __init__(
+        self,
+        commit: c.Callable[[list[Item], float], None],
+        limit: int,
+        prepare: c.Callable[[float], None] = lambda due: None,
+    ) -> None:
         self._commit = commit
         self._limit = limit
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._queue: collections.deque[Item] = collections.deque()
         self._led = False
+        # How many the last batch had, and how many seconds its commit took.
+        self._last, self._took = 1, 0.0
+        self._gathered = threading.Event()
 
     def write(self, item: Item, deadline: float) -> None:
         """Return once *item* is on disk.
@@ -83,6 +97,8 @@ class Writer:
             self._queue.append(item)
             if self._led:
                 item.wake = threading.Event()
+                if len(self._queue) == self._last:
+                    self._gathered.set()
             else:
                 self._led = item.leads = True
         if item.wake is not None:
@@ -103,20 +119,35 @@ class Writer:
                 self._queue.remove(item)
         raise Late(unclear=item.taken)
 
-    def _lead(self, deadline: float) -> None:
+    def _gather(self) -> None:
+        self._gathered.clear()
+        if len(self._queue) < self._last:
+            self._gathered.wait(min(self._took / 2, GATHERING))
+
+    def _take(self) -> list[Item]:
         with self._lock:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             for item in batch:
                 item.taken = True
+        return batch
+
+    def _lead(self, deadline: float) -> None:
+        batch: list[Item] = []
+        started = time.monotonic()
         try:
+            self._gather()
+            self._prepare(deadline)
+            batch, started = self._take(), time.monotonic()
             self._commit(batch, deadline)
         except BaseException as error:
+            batch = batch or self._take()
             # Nobody may take silence for success.
             for item in batch:
                 item.error = item.error or error
             raise
         finally:
             with self._lock:
+                self._last, self._took = len(batch), time.monotonic() - started
                 for item in batch:
                     item.done = True
                 heir = self._queue[0] if self._queue else None

@@ -39,7 +39,8 @@ class CoreSettings:
     )
     threads: int = option(
         0,
-        "Threads that a run may use while it is the only one; 0: one per core.",
+        "Threads that a run may use while it is the only one; 0: one per core. With 1 a model has "
+        "one session, and int8 weights are in memory once.",
         low=0,
         high=1024,
     )

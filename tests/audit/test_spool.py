@@ -30,6 +30,7 @@ from flask_ailydian.audit.writer import Full
 from flask_ailydian.audit.writer import Item
 from flask_ailydian.errors import AuditUnavailable
 from flask_ailydian.errors import Conflict
+from flask_ailydian.errors import NotFound
 
 
 @pytest.fixture
@@ -157,6 +158,40 @@ def test_a_person_whom_this_process_does_not_know_is_answered_too(
     # And they can be forgotten as a whole.
     assert state.privacy.erase("carol")["rows"] == len(copy["inferences"])
     assert all(audit.result(row) is None for row in logs(app) if row.id in ids)
+    assert audit.inspection.verify().ok
+
+
+def test_who_is_erased_while_only_the_spool_knows_them_arrives_as_nobody(
+    behind: tuple[Flask, t.Any],
+) -> None:
+    app, proxy = behind
+    state = app.extensions["ailydian"]
+    audit, shipping = state.audit, state.audit._delivery.shipping
+    answer(app, "alice")
+    proxy.drop()
+    app.extensions["sqlalchemy"].engine.dispose()
+    ship, shipping.ship = shipping.ship, lambda write: True
+    ids = [answer(app, "dora"), answer(app, "alice"), answer(app, "dora")]
+    noted = audit.note("waited", actor="dora", subject="alice")
+    proxy.thaw()
+    spool = Path(app.instance_path) / "ailydian"
+    assert b"dora" in b"".join(f.read_bytes() for f in spool.glob("spool.db*"))
+    known = audit.subjects.find("alice")
+    assert state.privacy.erase("dora") == {"erased": True, "rows": 2}
+    assert b"dora" not in b"".join(f.read_bytes() for f in spool.glob("spool.db*"))
+    shipping.ship = ship
+    audit.note("later")
+    wait_until_shipped(audit)
+    about = {e.id: (e.actor_ref, e.subject_ref) for e in events(app)}
+    assert [about[id] for id in ids] == [(None, None), (known, known), (None, None)]
+    assert about[noted] == (None, known)
+    assert [row.user_id for row in logs(app) if row.id in ids] == [None, "alice", None]
+    assert [audit.result(row) is None for row in logs(app) if row.id in ids] == [True, False, True]
+    with pytest.raises(NotFound):
+        state.privacy.export("dora")
+    # Who comes back is somebody else, under another key.
+    answer(app, "dora")
+    assert audit.subjects.find("dora") not in {event.sealed_ref for event in events(app)[:-1]}
     assert audit.inspection.verify().ok
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import resource
 import shutil
 import subprocess
-import sys
 import threading
+import time
 import typing as t
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ import onnx_models
 import pytest
 from audit.trails import events
 from chaos.proxy import standing_before
+from chaos.saboteur import SABOTEUR
 from databases import database
 from flask import Flask
 from hosts import dispose
@@ -31,37 +33,6 @@ from flask_ailydian.registration import Declared
 
 URL = "/api/pytorch/inference"
 BODY = {"model_name": "shapes", "image": data_uri(encoded()), "user_id": "alice"}
-
-
-class Saboteur:
-    """Makes the n-th call of a kind fail, by Python's own audit hook: the call itself is real."""
-
-    def __init__(self) -> None:
-        self._event = ""
-        self._about: t.Callable[[tuple[t.Any, ...]], bool] = lambda args: False
-        self._left = 0
-        self.calls = 0
-        # A hook stays for the life of the process; this one does nothing unless told to.
-        sys.addaudithook(self._hook)
-
-    def _hook(self, event: str, args: tuple[t.Any, ...]) -> None:
-        if event == self._event and self._about(args):
-            self.calls += 1
-            if self.calls == self._left:
-                raise OSError(5, "Input/output error")
-
-    @contextlib.contextmanager
-    def failing(
-        self, event: str, n: int, about: t.Callable[[tuple[t.Any, ...]], bool]
-    ) -> t.Iterator[None]:
-        self.calls, self._left, self._about, self._event = 0, n, about, event
-        try:
-            yield
-        finally:
-            self._event = ""
-
-
-SABOTEUR = Saboteur()
 
 
 def registered(app: Flask, domain: str = "medical") -> None:
@@ -170,6 +141,84 @@ def test_whatever_message_to_a_server_is_the_last_there_is_a_row_or_a_refusal(
             assert {status for status, _ in found} <= {200, 503}
             with app.app_context():
                 assert app.extensions["ailydian"].audit.inspection.verify().ok
+        finally:
+            proxy.close()
+            close(app)
+
+
+@contextlib.contextmanager
+def descriptors_left(count: int) -> t.Iterator[None]:
+    """Let the system give this process so many more open files, and then no more."""
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as fillers:
+        # The lowest free number is given first: only above the highest is the limit exact.
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        while fillers.enter_context(open(os.devnull)).fileno() <= highest:
+            pass
+        top = max(int(name) for name in os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (top + count, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+@pytest.mark.parametrize("way", ["call", "descriptor"])
+def test_whatever_file_of_the_spool_cannot_be_opened_there_is_a_row_or_a_refusal(
+    tmp_path: Path, way: str
+) -> None:
+    spool = tmp_path / "instance" / "ailydian" / "spool.db"
+    with database("postgresql", tmp_path) as url:
+        app = make_host(tmp_path, database=url)
+        registered(app)
+        close(app)
+        proxy, through = standing_before(url)
+        app = make_host(
+            tmp_path,
+            database=through,
+            create=False,
+            AILYDIAN_AUDIT_FAILURE="spool",
+            AILYDIAN_AUDIT_TIMEOUT_SECONDS=1.0,
+            AILYDIAN_CHECKPOINT_SECONDS=0.0,
+        )
+        audit = app.extensions["ailydian"].audit
+        found: list[tuple[int, str | None]] = []
+        refused, here = 0, threading.get_ident()
+
+        def about(args: tuple[t.Any, ...]) -> bool:
+            # What ships the rows opens the file too, on a thread of its own.
+            return args[0] == spool and threading.get_ident() == here
+
+        try:
+            with app.app_context():
+                assert asked(app)[0] == 200
+                proxy.drop()
+                # What is imported and connected only once is out of the way then.
+                assert asked(app)[0] == 200 and audit.spooled() == 1
+                n = 0
+                while len(found) < 2 or found[-1][0] == 503:
+                    n += 1
+                    assert n < 20, "it is never there again"
+                    if way == "call":
+                        with SABOTEUR.failing("sqlite3.connect", n, about):
+                            found.append(asked(app))
+                    else:
+                        with descriptors_left(n):
+                            found.append(asked(app))
+                    refused += found[-1][0] == 503
+                assert refused >= (1 if way == "call" else 2), found
+                proxy.thaw()
+                until = time.monotonic() + 20
+                while audit.spooled():
+                    assert time.monotonic() < until, "the spool was not shipped"
+                    time.sleep(0.05)
+            found += [asked(app)]
+            assert found[-1][0] == 200
+            with app.app_context():
+                rows = Counter(event.id for event in events(app, "inference"))
+                assert audit.inspection.verify().ok
+            assert {id for status, id in found if status == 200} <= set(rows)
+            assert max(rows.values()) == 1 and len(rows) <= len(found) + 2
         finally:
             proxy.close()
             close(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import threading
 import time
 import typing as t
@@ -20,12 +22,15 @@ from pictures import data_uri
 from pictures import encoded
 
 from flask_ailydian import current_ailydian
+from flask_ailydian.database import SILENCE
 from flask_ailydian.registration import Declared
 
 URL = "/api/pytorch/inference"
 DEADLINE = 1.0
-#: What the machine may add; the figure is in the bench, this only tells a hang from an answer.
-SLACK = 0.6
+#: What an answer may take beyond the deadline.
+SLACK = 0.2
+#: A machine that is busy with other things is late now and then; what is wrong is late each time.
+TRIES = 3
 
 
 @pytest.fixture
@@ -41,6 +46,9 @@ def behind(tmp_path: Path) -> t.Iterator[tuple[Flask, Proxy]]:
                 "v1",
                 Declared(labels=["circle", "square", "star"], domain="medical"),
                 activate=True,
+            )
+            current_ailydian.registry.register(
+                onnx_models.timed(), "timed", "v1", Declared(), activate=True
             )
             current_ailydian.audit.close()
         dispose(app)
@@ -62,10 +70,27 @@ def behind(tmp_path: Path) -> t.Iterator[tuple[Flask, Proxy]]:
 
 def ask(app: Flask, *, user: str = "alice", key: str | None = None) -> tuple[int, float, t.Any]:
     body = {"model_name": "shapes", "image": data_uri(encoded()), "user_id": user}
+    return post(app, body, {} if key is None else {"Idempotency-Key": key})
+
+
+def post(app: Flask, body: t.Any, headers: t.Any = None) -> tuple[int, float, t.Any]:
     started = time.monotonic()
-    headers = {} if key is None else {"Idempotency-Key": key}
     answer = app.test_client().post(URL, json=body, headers=headers)
     return answer.status_code, time.monotonic() - started, answer
+
+
+def at_best(act: t.Callable[[], float]) -> float:
+    """Return the least of what *act* takes in a few tries.
+
+    Between them everybody has forgotten that the database was silent, and waits in full again.
+    """
+    least = math.inf
+    for _ in range(TRIES):
+        time.sleep(SILENCE + 0.1)
+        least = min(least, act())
+        if least < DEADLINE + SLACK:
+            break
+    return least
 
 
 def ask_until_answered(app: Flask, started: float) -> float:
@@ -83,28 +108,83 @@ def test_a_frozen_database_is_answered_in_time_whatever_is_read_of_it(
     if warm:
         assert ask(app)[0] == 200
     proxy.freeze()
-    # Long enough for what was read of the registry to be looked at again.
-    time.sleep(0.3)
-    for user, key in (("alice", None), ("somebody new", None), ("alice", "k")):
+
+    def refused(user: str = "alice", key: str | None = None) -> float:
         status, seconds, answer = ask(app, user=user, key=key)
         assert (status, answer.json["error"]) == (503, "backend_unavailable"), answer.json
         assert answer.headers["Retry-After"] == "1"
-        assert seconds < DEADLINE + SLACK
-    # All at once, too.
-    found: list[tuple[int, float, t.Any]] = []
-    threads = [threading.Thread(target=lambda: found.append(ask(app))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [status for status, _, _ in found] == [503] * 8
-    assert max(seconds for _, seconds, _ in found) < DEADLINE + SLACK
+        return seconds
+
+    def all_at_once() -> float:
+        found: list[float] = []
+        threads = [threading.Thread(target=lambda: found.append(refused())) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8
+        return max(found)
+
+    # The pause before each is also long enough for the registry to be looked at again.
+    for user, key in (("alice", None), ("somebody new", None), ("alice", "k")):
+        assert at_best(lambda user=user, key=key: refused(user, key)) < DEADLINE + SLACK
+    assert at_best(all_at_once) < DEADLINE + SLACK
     proxy.thaw()
     assert ask_until_answered(app, time.monotonic()) < 2
     with app.app_context():
         recorded = {event.id for event in events(app, "inference")}
         assert app.extensions["ailydian"].audit.inspection.verify().ok
     assert ask(app)[2].json["id"] not in recorded
+
+
+def test_a_request_waits_in_vain_once_however_long_its_model_takes(
+    behind: tuple[Flask, Proxy],
+) -> None:
+    app, proxy = behind
+
+    def turns(count: int) -> float:
+        status, seconds, answer = post(app, {"model_name": "timed", "inputs": {"turns": [count]}})
+        assert status == (503 if frozen else 200), answer.json
+        return seconds
+
+    frozen, count = False, 1000
+    while (own := min(turns(count) for _ in range(3))) < 2 * SILENCE:
+        count *= 2
+    proxy.freeze()
+    frozen = True
+    assert at_best(lambda: turns(count) - own) < DEADLINE + SLACK
+
+
+def test_a_writer_that_does_not_let_go_of_sqlite_is_told_of_within_the_deadline(
+    tmp_path: Path,
+) -> None:
+    app = make_host(tmp_path, AILYDIAN_AUDIT_TIMEOUT_SECONDS=DEADLINE)
+    with app.app_context():
+        current_ailydian.registry.register(
+            onnx_models.classifier(labels=3, size=8),
+            "shapes",
+            "v1",
+            Declared(labels=["circle", "square", "star"], domain="medical"),
+            activate=True,
+        )
+    assert ask(app)[0] == 200
+    other = sqlite3.connect(tmp_path / "host.db")
+    other.execute("BEGIN IMMEDIATE")
+
+    def refused(user: str, key: str | None) -> float:
+        status, seconds, answer = ask(app, user=user, key=key)
+        assert status == 503, answer.json
+        return seconds
+
+    for user, key in (("alice", None), ("somebody new", None), ("alice", "k")):
+        assert at_best(lambda user=user, key=key: refused(user, key)) < DEADLINE + SLACK
+    other.rollback()
+    other.close()
+    assert ask(app, key="k")[0] == 200
+    # What the host set for its own connections stands.
+    with app.app_context(), app.extensions["sqlalchemy"].engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 5000
+    dispose(app)
 
 
 def test_readiness_and_figures_are_answered_in_time_too(behind: tuple[Flask, Proxy]) -> None:
@@ -114,13 +194,14 @@ def test_readiness_and_figures_are_answered_in_time_too(behind: tuple[Flask, Pro
     paths = {"/health/ready": 503, "/metrics": 200, "/metrics/daily": 503, "/costs": 503}
     assert [client.get(f"/api/pytorch{path}").status_code for path in paths] == [200] * 4
     proxy.freeze()
-    for path, expected in paths.items():
-        # What is known for a moment after the last wait has passed.
-        time.sleep(0.3)
+
+    def asked(path: str, expected: int) -> float:
         started = time.monotonic()
-        answer = client.get(f"/api/pytorch{path}")
-        assert answer.status_code == expected, path
-        assert time.monotonic() - started < 2 * DEADLINE + SLACK, path
+        assert client.get(f"/api/pytorch{path}").status_code == expected, path
+        return time.monotonic() - started
+
+    for path, expected in paths.items():
+        assert at_best(lambda path=path, code=expected: asked(path, code)) < DEADLINE + SLACK, path
     proxy.thaw()
     assert ask_until_answered(app, time.monotonic()) < 2
     assert client.get("/api/pytorch/health/ready").status_code == 200
@@ -158,7 +239,8 @@ def test_five_seconds_without_a_database_lose_nothing_and_are_over_at_once(
     over.set()
     for thread in threads:
         thread.join()
-    assert refused and max(refused) < DEADLINE + SLACK
+    # One in twenty may be the machine's, which four clients and the server share.
+    assert refused and sorted(refused)[len(refused) * 19 // 20] < DEADLINE + SLACK
     with app.app_context():
         rows = [event.id for event in events(app, "inference")]
         assert app.extensions["ailydian"].audit.inspection.verify().ok
