@@ -35,6 +35,8 @@ SHARES = (0.3, 0.6, 0.8)
 CALLERS = 64
 #: Seconds for which the capacity is measured once more after a load.
 AFTER_SECONDS = 4.0
+#: Where others used more of the machine, or its capacity changed by more, a load says nothing.
+OTHERS, CHANGED = 0.02, 0.1
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 #: An idle connection is not used again after so long: gunicorn closes it after two seconds.
 KEPT_SECONDS = 1.0
@@ -92,6 +94,8 @@ def main() -> None:
             current_ailydian.registry.register(resnet50.build(), "resnet50", "v1", declared)
             with service.bench(current_ailydian, "resnet50") as found:
                 rows = _compare(found, seconds)
+    if options.save and any(map(_noisy, rows)):
+        raise SystemExit("The machine was not quiet: nothing was saved; run again.")
     if options.save:
         whole = {"machine": report.machine(), "seconds": seconds, "rows": rows}
         RESULTS.write_text(json.dumps(whole, indent=1) + "\n")
@@ -135,9 +139,16 @@ def _compare(found: service.Bench, seconds: float) -> list[dict[str, float]]:
             f"{row['capacity_after']:7.1f}{rate:8.1f}{len(lengths):10d}{meter.others:8.1%}"
             f"{row['p99_measured_ms']:19d}{row['p99_predicted_ms']:11d}{general:7.2f}"
             f"{row['p99_same_moments_ms']:14d}{same:7.2f}",
+            "  noisy" * _noisy(row),
             flush=True,
         )
     return rows
+
+
+def _noisy(row: dict[str, float]) -> bool:
+    """Whether a load met another machine than the one that was measured before it."""
+    changed = abs(row["capacity_after"] / row["capacity"] - 1)
+    return row["others"] > OTHERS or changed > CHANGED
 
 
 if __name__ == "__main__":
