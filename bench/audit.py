@@ -9,6 +9,8 @@ absolute numbers are the machine's, so what bounds them stands beside them: how 
 this disk syncs, and for each way rows in a commit, processor milliseconds of the whole machine
 for a row, and how many of its cores were busy.
 
+`--database partitions` is PostgreSQL with the tables parted by month, six years of them.
+
 With `--trail 1000000` it fills a trail instead, verifies it, erases one of a thousand persons in
 it, and looks for them in everything that the database has on disk.
 """
@@ -32,6 +34,8 @@ import uuid
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
@@ -39,12 +43,14 @@ from flask_ailydian import FlaskAilydian
 from flask_ailydian.audit import writer
 from flask_ailydian.clock import new_id
 from flask_ailydian.clock import now
+from flask_ailydian.tables.steps import partitions
 
 from . import machine
 
 SERVER = os.environ.get(
     "AILYDIAN_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
+KINDS = ("sqlite", "postgresql", "partitions")
 COLUMNS = (
     "model_id",
     "user_id",
@@ -68,6 +74,14 @@ def host(url: str, folder: Path) -> Flask:
     with app.app_context():
         db.create_all()
     return app
+
+
+def part(app: Flask) -> None:
+    """Part the tables by month, as a host's migration and its cron do."""
+    with app.app_context():
+        with app.extensions["sqlalchemy"].engine.begin() as connection:
+            partitions.upgrade(Operations(MigrationContext.configure(connection)))
+        app.extensions["ailydian"].audit.partitions.make_ahead(72)
 
 
 def row(user_id: str | None = None) -> dict[str, t.Any]:
@@ -281,6 +295,8 @@ def measure(kind: str, *, seconds: float, rounds: int, processes: int, threads: 
         folder = Path(name)
         with database(kind, folder) as url:
             app = host(url, folder)
+            if kind == "partitions":
+                part(app)
             found["syncs_per_second"] = syncs(folder)
             # In turns: what else the machine does meanwhile meets both.
             turns = [
@@ -295,7 +311,9 @@ def measure(kind: str, *, seconds: float, rounds: int, processes: int, threads: 
                 app.extensions["sqlalchemy"].engine.dispose()
         for way in WAYS:
             with database(kind, folder) as url:
-                host(url, folder)
+                app = host(url, folder)
+                if kind == "partitions":
+                    part(app)
                 found[way] = throughput(
                     url, folder, way, processes=processes, threads=threads, seconds=seconds
                 )
@@ -310,6 +328,8 @@ def trail(kind: str, rows: int) -> dict[str, t.Any]:
         folder = Path(name)
         with database(kind, folder) as url:
             app = host(url, folder)
+            if kind == "partitions":
+                part(app)
             with app.app_context():
                 state = app.extensions["ailydian"]
                 # One thread: the leader's batches are filled by handing many rows over at once.
@@ -425,14 +445,14 @@ def fill(audit: t.Any, rows: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Print the figures of both databases, one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--database", choices=KINDS, action="append")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--trail", type=int, metavar="ROWS", help="Verify and erase instead.")
     given = parser.parse_args(argv)
-    for kind in given.database or ("sqlite", "postgresql"):
+    for kind in given.database or KINDS[:2]:
         if given.trail:
             print(json.dumps(trail(kind, given.trail)), flush=True)
             continue

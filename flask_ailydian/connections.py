@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as c
 import queue
 import socket
+import sqlite3
 import threading
 import typing as t
 
@@ -21,6 +22,22 @@ class DatabaseUnavailable(BackendUnavailable, TimeoutError):
     """The database is away, or does not answer in time."""
 
     title = "The database does not answer."
+
+
+def unable(error: Exception) -> bool:
+    """Whether the database could not do what it was asked, and another time it may.
+
+    A file that is busy or cannot be opened, a full disk, no connection left; not what was wrong
+    with the question, such as a table that there is not, which SQLite tells of in the same way.
+    """
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
+    if not isinstance(error, sa.exc.OperationalError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        return code & 0xFF != sqlite3.SQLITE_ERROR
+    return True
 
 
 class _NotReady(Exception):

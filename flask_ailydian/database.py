@@ -6,7 +6,6 @@ import collections.abc as c
 import contextlib
 import dataclasses
 import itertools
-import sqlite3
 import threading
 import time
 import typing as t
@@ -19,6 +18,7 @@ from .connections import Attempt
 from .connections import cut
 from .connections import DatabaseUnavailable
 from .connections import ready
+from .connections import unable
 from .engine.forks import restart_in_children
 from .transactions import repeated
 from .transactions import undone
@@ -73,6 +73,16 @@ class Database:
 
         :raises DatabaseUnavailable: when it is away or does not answer in time.
         """
+        try:
+            with self._lent(seconds) as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
+            if unable(error):
+                raise DatabaseUnavailable() from error
+            raise
+
+    @contextlib.contextmanager
+    def _lent(self, seconds: float | None) -> t.Iterator[sa.Connection]:
         engine = self.engine()
         if engine.dialect.name == "sqlite":
             with engine.connect() as connection:
@@ -119,23 +129,18 @@ class Database:
 
         def attempt() -> T:
             left = until - time.monotonic() if next(tries) else None
-            with self.connect(left) as connection, _lock_wait(connection, until):
+            with self._lent(left) as connection, _lock_wait(connection, until):
                 with connection.begin():
                     return work(connection)
 
         try:
             done = repeated(attempt, until)
-        except sa.exc.OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-                # SQLite's word also for a statement that it does not understand.
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            if not (unable(error) or undone(error)):
                 raise
             if time.monotonic() >= until:
                 self.fell_silent()
             raise DatabaseUnavailable() from error
-        except sa.exc.DBAPIError as error:
-            if undone(error):
-                raise DatabaseUnavailable() from error
-            raise
         self._silent_until = 0.0
         return done
 

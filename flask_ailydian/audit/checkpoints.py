@@ -22,22 +22,23 @@ from ..transactions import patiently
 from . import merkle
 from .canonical import encode
 from .chain import Chain
+from .layout import stretches
 from .signing import Signer
 from .sinks import Outlet
 
-#: Every chain's last link, found by jumping from chain to chain in the index.
+#: The last link of every chain of one stretch, found by jumping from chain to chain in the index.
 HEADS = """
 WITH RECURSIVE c(id) AS (
-  SELECT min(chain_id) FROM pytorch_audit_events
+  SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > ''{within}
   UNION ALL
-  SELECT (SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > c.id) FROM c
+  SELECT (SELECT min(chain_id) FROM pytorch_audit_events WHERE chain_id > c.id{within}) FROM c
   WHERE c.id IS NOT NULL
 ), h(id, seq) AS (
-  SELECT c.id, (SELECT max(seq) FROM pytorch_audit_events WHERE chain_id = c.id) FROM c
+  SELECT c.id, (SELECT max(seq) FROM pytorch_audit_events WHERE chain_id = c.id{within}) FROM c
   WHERE c.id IS NOT NULL
 )
 SELECT h.id, h.seq, e.row_hash FROM h
-JOIN pytorch_audit_events e ON e.chain_id = h.id AND e.seq = h.seq
+JOIN pytorch_audit_events e ON e.chain_id = h.id AND e.seq = h.seq{within}
 """
 
 
@@ -120,14 +121,14 @@ class Checkpoints:
         """Whether it is time to look again."""
         return self._seconds > 0 and time.monotonic() - self._looked >= self._seconds
 
-    def behind(self, own: Chain | None) -> bool:
-        """Whether a chain has grown since it was last stated here."""
-        return self._seconds > 0 and own is not None and self._named.get(own.id) != own.seq
+    def behind(self, own: c.Iterable[Chain]) -> bool:
+        """Whether one of the chains has grown since it was last stated here."""
+        return self._seconds > 0 and any(self._named.get(x.id) != x.seq for x in own)
 
-    def make(self, own: Chain | None = None, *, now: bool = False) -> Checkpoint | None:
+    def make(self, own: c.Iterable[Chain] = (), *, now: bool = False) -> Checkpoint | None:
         """Sign where the chains stand and hand that to the sinks.
 
-        :param own: This process's chain by its own memory, which goes before what is read.
+        :param own: This process's chains by its own memory, which goes before what is read.
         :param now: Also when another worker made one just before.
         :returns: ``None`` when there was nothing to say, or another worker was at it.
         """
@@ -135,7 +136,7 @@ class Checkpoints:
             self._looked = time.monotonic()
             return patiently(lambda: self._make(own, now))
 
-    def _make(self, own: Chain | None, at_once: bool) -> Checkpoint | None:
+    def _make(self, own: c.Iterable[Chain], at_once: bool) -> Checkpoint | None:
         table, moment = self._table, time.time_ns() // 1000
         last_one = table.select().order_by(table.c.number.desc()).limit(1)
         with self._engine().begin() as connection:
@@ -143,12 +144,8 @@ class Checkpoints:
             young = last is not None and 0 <= moment - last.created_us < 9e5 * self._seconds
             if young and not at_once:
                 return None
-            heads = {
-                row[0]: Head(row[0], row[1], bytes(row[2]))
-                for row in connection.exec_driver_sql(HEADS)
-            }
-            if own is not None and own.seq:
-                heads[own.id] = Head(own.id, own.seq, own.head)
+            heads = _heads(connection)
+            heads |= {x.id: Head(x.id, x.seq, x.head) for x in own}
             moved = [h for h in heads.values() if self._named.get(h.chain_id) != h.seq]
             if not moved:
                 return None
@@ -183,8 +180,22 @@ class Checkpoints:
         table = self._table
         query = table.select().where(table.c.number > after).order_by(table.c.number)
         with self._engine().connect() as connection:
-            for row in connection.execution_options(yield_per=500).execute(query):
-                yield row.body, row.key_id, bytes(row.signature)
+            # Whoever has found the one they want reads no further.
+            with connection.execution_options(yield_per=500).execute(query) as found:
+                for row in found:
+                    yield row.body, row.key_id, bytes(row.signature)
+
+
+def _heads(connection: sa.Connection) -> dict[str, Head]:
+    """Return the last link of every chain."""
+    heads = {}
+    # Each partition by itself: a server that looks into all of them for each chain takes long.
+    for low, high in stretches(connection):
+        within = f" AND chain_id >= '{low}'" if low else ""
+        within += f" AND chain_id < '{high}'" if high else ""
+        for id, seq, row_hash in connection.exec_driver_sql(HEADS.format(within=within)):
+            heads[id] = Head(id, seq, bytes(row_hash))
+    return heads
 
 
 def _stated(last: t.Any, moment: int, heads: dict[str, Head], moved: list[Head]) -> Checkpoint:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ..tables import Tables
 from ..transactions import repeated
 from ..transactions import undone
-from .chain import Chain
+from .chain import Chains
 from .chain import Event
 from .line import Line
 from .statements import Records
@@ -48,11 +48,11 @@ class Unclear(Exception):
 
 
 class Committer:
-    """Links events into this process's chain and commits them.
+    """Links events into this process's chains and commits them.
 
     Used by one thread at a time: the writer sees to that.
 
-    :param opening: Returns the event that every chain begins with.
+    :param opening: Returns the event that every chain begins with, given its id.
     :param alive: Returns which of the references are not erased, asked on the connection.
     """
 
@@ -60,7 +60,7 @@ class Committer:
         self,
         line: Line,
         tables: Tables,
-        opening: c.Callable[[], Event],
+        opening: c.Callable[[str], Event],
         alive: c.Callable[[sa.Connection, set[str]], set[str]],
     ) -> None:
         self.line = line
@@ -74,8 +74,8 @@ class Committer:
         self._give_up = keys.delete().where(mine)
         self._opening = opening
         self._alive = alive
-        #: Where this process's chain stands on disk; ``None`` before the first row.
-        self.chain: Chain | None = None
+        #: Where this process's chains stand on disk.
+        self.chains = Chains()
         #: When the transaction under way must be over, by ``time.monotonic()``.
         self.due: float | None = None
 
@@ -132,7 +132,7 @@ class Committer:
         try:
             connection = self.line.begin(self.due)
             try:
-                chain = self._write(connection, items)
+                chains = self._write(connection, items)
             except DATA:
                 connection.rollback()
                 raise
@@ -146,15 +146,15 @@ class Committer:
                 self.line.rollback()
                 raise
             # COMMIT was not asked for, but the connection is not worth keeping.
-            self.chain = None
+            self.chains = Chains()
             self.line.drop()
             raise
         else:
-            self._finish(connection, chain)
+            self._finish(connection, chains)
         finally:
             self.line.release()
 
-    def _finish(self, connection: sa.Connection, chain: Chain) -> None:
+    def _finish(self, connection: sa.Connection, chains: Chains) -> None:
         try:
             connection.commit()
         except Exception as error:
@@ -162,11 +162,11 @@ class Committer:
             if undone(error):
                 raise
             # The links may be there. A chain that went on from either guess might be wrong.
-            self.chain = None
+            self.chains = Chains()
             raise Unclear() from error
-        self.chain = chain
+        self.chains = chains
 
-    def _write(self, connection: sa.Connection, items: list[Item]) -> Chain:
+    def _write(self, connection: sa.Connection, items: list[Item]) -> Chains:
         refs = {r for i in items for r in (i.event.subject_ref, i.event.actor_ref) if r}
         gone = refs - self._alive(connection, refs) if refs else set()
         written = []
@@ -175,10 +175,7 @@ class Committer:
                 item.error = SubjectGone()
             else:
                 written.append(item)
-        chain, events = self.chain or Chain.begun(), [item.event for item in written]
-        if chain.seq == 0 and events:
-            events.insert(0, self._opening())
-        chain, rows = chain.link(events)
+        chains, rows = self.chains.link((item.event for item in written), self._opening)
         if rows:
             logs = [item.log for item in written if item.log is not None]
             self._prepared(connection).execute(connection, logs, rows)
@@ -187,7 +184,7 @@ class Committer:
                 self._settle(connection, *item.settle)
             if item.work is not None:
                 self._work(connection, item.work)
-        return chain
+        return chains
 
     def _prepared(self, connection: sa.Connection) -> Records:
         if self._records is None:
@@ -213,5 +210,5 @@ class Committer:
     def forget(self) -> None:
         """In a forked child: begin anew."""
         self.line.leave()
-        self.chain = None
+        self.chains = Chains()
         self.due = None

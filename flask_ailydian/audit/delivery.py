@@ -14,7 +14,6 @@ import weakref
 from flask import current_app
 
 from .. import signals
-from ..clock import new_id
 from ..connections import DatabaseUnavailable
 from ..database import Database
 from ..engine.forks import restart_in_children
@@ -163,9 +162,9 @@ class Delivery:
         self._open()
         self._writer.write(item, time.monotonic() + self._limits.timeout)
 
-    def _opening(self) -> Event:
+    def _opening(self, id: str) -> Event:
         assert self._opener is not None
-        event = Event(new_id(), "writer_started", time.time_ns() // 1000)
+        event = Event(id, "writer_started", time.time_ns() // 1000)
         return sealed(event, self._opener, self._started)
 
     def _interrupt_late(self) -> bool:
@@ -176,16 +175,16 @@ class Delivery:
 
     def _keep(self) -> bool:
         self._claims.give_up_unsettled()
-        if self.checkpoints.behind(self._committer.chain) and self.checkpoints.due():
-            self.checkpoints.make(self._committer.chain)
-        more = self.checkpoints.behind(self._committer.chain)
+        if self.checkpoints.behind(self._committer.chains.all) and self.checkpoints.due():
+            self.checkpoints.make(self._committer.chains.all)
+        more = self.checkpoints.behind(self._committer.chains.all)
         waits = self.shipping is not None and self.shipping.ship(self._ship)
         return self.checkpoints.retry_exports() or more or waits or self._claims.any_unsettled
 
     def drain(self) -> None:
-        """Sign where the chain stands before the process goes."""
-        if not self._line.shared and self.checkpoints.behind(self._committer.chain):
-            self.checkpoints.make(self._committer.chain, now=True)
+        """Sign where the chains stand before the process goes."""
+        if not self._line.shared and self.checkpoints.behind(self._committer.chains.all):
+            self.checkpoints.make(self._committer.chains.all, now=True)
 
     def close(self) -> None:
         """Close this process's connection; a later row opens another."""

@@ -11,6 +11,21 @@ TABLES = ("pytorch_audit_events", "pytorch_audit_checkpoints", "pytorch_audit_pu
 SAID = "the audit trail takes new rows only"
 FUNCTION = "pytorch_audit_append_only"
 SWITCH = "ailydian.retention"
+EVENTS = TABLES[0]
+#: Partitions get the triggers for rows from their table, and that for TRUNCATE from nobody.
+ON_PARTITIONS = f"""
+DO $$ DECLARE leaf regclass; BEGIN
+FOR leaf IN SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('{EVENTS}')
+AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = '{EVENTS}_all')
+LOOP EXECUTE 'CREATE TRIGGER {EVENTS}_all BEFORE TRUNCATE ON ' || leaf::text ||
+' FOR EACH STATEMENT EXECUTE FUNCTION {FUNCTION}()'; END LOOP; END $$
+"""
+#: How many partitions lack it, or have it switched off.
+UNGUARDED = f"""
+SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass('{EVENTS}') AND NOT EXISTS
+(SELECT 1 FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = '{EVENTS}_all'
+AND tgenabled <> 'D')
+"""
 
 
 def statements(dialect: str) -> list[str]:
@@ -40,6 +55,7 @@ def statements(dialect: str) -> list[str]:
                 f"FOR EACH STATEMENT EXECUTE FUNCTION {FUNCTION}()",
             )
         ),
+        ON_PARTITIONS,
     ]
 
 
@@ -56,7 +72,8 @@ def removal(dialect: str) -> list[str]:
     drops = [
         f"DROP TRIGGER IF EXISTS {t}_{what} ON {t}" for t in TABLES for what in ("rows", "all")
     ]
-    return [*drops, f"DROP FUNCTION IF EXISTS {FUNCTION}()"]
+    # The partitions' triggers go with it.
+    return [*drops, f"DROP FUNCTION IF EXISTS {FUNCTION}() CASCADE"]
 
 
 def role_statements(role: str) -> list[str]:
@@ -82,6 +99,8 @@ def present(connection: sa.Connection) -> bool:
         query, wanted = f"SELECT count(*) FROM pg_trigger WHERE tgname IN ({names})", 2
         query += " AND tgenabled <> 'D'"
         query += " AND tgrelid IN (SELECT oid FROM pg_class WHERE pg_table_is_visible(oid))"
+        if connection.execute(sa.text(UNGUARDED)).scalar_one():
+            return False
     else:
         return False
     found = connection.execute(sa.text(query)).scalar_one()

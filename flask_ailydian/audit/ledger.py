@@ -26,6 +26,7 @@ from .delivery import Limits
 from .fingerprint import Fingerprint
 from .inspection import Inspection
 from .keys import KeyUnavailable
+from .partitions import Partitions
 from .policy import Policy
 from .policy import SENSITIVE
 from .rows import Checker
@@ -60,6 +61,7 @@ class Ledger:
         started: Detail,
         checkpoints: Checkpoints,
         inspection: Inspection,
+        partitions: Partitions,
         shipping: Shipping | None = None,
     ) -> None:
         self.database = database
@@ -70,6 +72,7 @@ class Ledger:
         self.policy = policy
         self.checkpoints = checkpoints
         self.inspection = inspection
+        self.partitions = partitions
         self._sealer = Sealer(subjects)
         self._columns = tables.InferenceLog.__table__.columns.keys()
         self._log_rows = Checker(tables.InferenceLog.__table__)

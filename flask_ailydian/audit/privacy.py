@@ -191,9 +191,11 @@ class Privacy:
         if not dry_run:
             for prune in self.pruners:
                 prune()
-        if not dry_run and (done.events or done.checkpoints):
+        if not dry_run and (done.events or done.checkpoints or done.partitions):
             counts: dict[str, int | str | None] = {"events": done.events, "records": done.records}
             counts |= {"checkpoints": done.checkpoints, **done.tables}
+            if done.partitions:
+                counts["partitions"] = len(done.partitions)
             self._ledger.note("retention", actor=actor, detail=counts)
         return done
 

@@ -15,10 +15,16 @@ from ..errors import ValidationFailed
 from ..tables import Tables
 from ..transactions import patiently
 from . import guards
-from .merkle import Roots
+from .layout import Partition
+from .months import Months
+from .partitions import Partitions
+from .partitions import Refused
 from .policy import DAY
 from .policy import FLOOR_DAYS
 from .policy import Policy
+from .runs import Link
+from .runs import Run
+from .runs import runs
 from .signing import Signer
 from .subjects import Subjects
 from .trimming import note
@@ -26,23 +32,17 @@ from .trimming import Trimming
 
 #: How many links one transaction takes away.
 CHUNK = 2000
-
-
-@dataclasses.dataclass
-class Run:
-    """A stretch of one chain that is old enough."""
-
-    chain_id: str
-    first: int
-    last: int
-    before: bytes
-    end: bytes
-    roots: Roots
+#: For how long at most rows wait for the last of their partition, in microseconds.
+MONTH_US = 31 * DAY * 10**6
 
 
 @dataclasses.dataclass
 class Purged:
-    """How many rows were, or would be, taken away."""
+    """How many rows were, or would be, taken away, and which partitions as a whole.
+
+    *kept* names the partitions that are old enough and were not taken, with the reason;
+    *waiting* those whose rows wait for the last among them.
+    """
 
     events: int = 0
     records: int = 0
@@ -50,12 +50,17 @@ class Purged:
     checkpoints: int = 0
     domains: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     tables: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    partitions: list[str] = dataclasses.field(default_factory=list)
+    waiting: list[str] = dataclasses.field(default_factory=list)
+    kept: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def body(self) -> dict[str, t.Any]:
         """Return the counts for a machine."""
         names = ("events", "records", "persons", "checkpoints")
         counts: dict[str, t.Any] = {name: getattr(self, name) for name in names}
-        return {**counts, "domains": dict(self.domains), "tables": dict(self.tables)}
+        counts |= {"domains": dict(self.domains), "tables": dict(self.tables)}
+        counts |= {"partitions": self.partitions, "waiting": self.waiting, "kept": self.kept}
+        return counts
 
 
 class Retention:
@@ -68,6 +73,7 @@ class Retention:
         signer: Signer,
         policy: Policy,
         subjects: Subjects,
+        partitions: Partitions,
     ) -> None:
         self._engine = engine
         self._events = tables.AuditEvent.__table__
@@ -81,6 +87,8 @@ class Retention:
         )
         checkpoints = tables.AuditCheckpoint.__table__
         self._trimming = Trimming(engine, checkpoints, self._purges, signer)
+        self._months = Months(engine, self._events, self._purges, self._sides, signer, policy)
+        self._partitions = partitions
         self._signer = signer
         self._policy = policy
         self._subjects = subjects
@@ -101,16 +109,50 @@ class Retention:
             days = older_than or self._policy.keeps_days(domain)
             return created_us < moment - days * DAY * 10**6
 
-        for stretch in self._stretches(old, done):
+        ended = self._months.ended(older_than, moment)
+        for partition in ended:
+            self._end(partition, moment, done, dry_run=dry_run)
+        # What would be taken one by one until then goes as a whole within a month.
+        soon = self._months.ended(older_than, moment + MONTH_US)
+        done.waiting = [one.label for one in soon if one not in ended]
+        for stretch in runs(self._links(old, done, [*ended, *soon]), CHUNK):
             self._count(stretch, done)
             if not dry_run:
                 patiently(functools.partial(self._take, stretch, moment))
+        if not dry_run:
+            # Some may be empty now.
+            for partition in self._months.ended(older_than, moment):
+                if partition.label not in done.kept:
+                    self._end(partition, moment, done)
+            self._partitions.tend()
         if not dry_run:
             done.persons = self._forget(moment - FLOOR_DAYS * DAY * 10**6)
         # What was signed so long ago vouches for nothing that the next one does not.
         before = moment - FLOOR_DAYS * DAY * 10**6
         done.checkpoints = self._trimming.run(before, moment, dry_run=dry_run)
         return done
+
+    def _end(
+        self, partition: Partition, moment: int, done: Purged, *, dry_run: bool = False
+    ) -> None:
+        """Count what a partition holds, and drop it."""
+        domains, tables = self._months.count(partition)
+        if done.kept:
+            # What kept one keeps the others: answers wait behind every try.
+            done.kept[partition.label] = next(iter(done.kept.values()))
+            return
+        if not dry_run:
+            try:
+                self._months.drop(partition, moment)
+            except Refused as error:
+                done.kept[partition.label] = str(error)
+                return
+        done.partitions.append(partition.label)
+        for domain, (events, records) in domains.items():
+            done.events += events
+            done.records += records
+            done.domains[domain or "none"] += events
+        done.tables.update(tables)
 
     def _count(self, run: Run, done: Purged) -> None:
         """Count what hangs on the rows of a stretch: exposures, shadows, feedback."""
@@ -137,58 +179,38 @@ class Retention:
 
         return patiently(attempt)
 
-    def _stretches(self, old: c.Callable[[int, str | None], bool], done: Purged) -> t.Iterator[Run]:
+    def _links(
+        self,
+        old: c.Callable[[int, str | None], bool],
+        done: Purged,
+        besides: c.Sequence[Partition],
+    ) -> t.Iterator[Link]:
+        """Yield the links that are old enough, by chain, but not those of *besides*."""
         e = self._events.c
         after = ("", 0)
-        current: Run | None = None
         columns = (e.chain_id, e.seq, e.created_us, e.domain, e.prev_hash, e.row_hash)
+        others = [~sa.and_(e.chain_id >= p.low, e.chain_id < p.high) for p in besides]
         while True:
             place = sa.tuple_(e.chain_id, e.seq) > after
-            query = sa.select(*columns, e.record_hash.is_not(None)).where(place)
+            query = sa.select(*columns, e.record_hash.is_not(None)).where(place, *others)
             query = query.order_by(e.chain_id, e.seq).limit(CHUNK)
             with self._engine().connect() as connection:
                 rows = connection.execute(query).all()
             for chain, seq, created_us, domain, prev, row_hash, recorded in rows:
-                if not old(created_us, domain):
-                    if current is not None:
-                        yield current
-                    current = None
-                    continue
-                done.events += 1
-                done.records += recorded
-                done.domains[domain or "none"] += 1
-                follows = current is not None and (current.chain_id, current.last + 1) == (
-                    chain,
-                    seq,
-                )
-                if current is not None and (not follows or seq - current.first >= CHUNK):
-                    yield current
-                    current = None
-                if current is None:
-                    current = Run(chain, seq, seq, bytes(prev), b"", Roots())
-                current.last, current.end = seq, bytes(row_hash)
-                current.roots.add(current.end)
+                if old(created_us, domain):
+                    done.events += 1
+                    done.records += recorded
+                    done.domains[domain or "none"] += 1
+                    yield chain, seq, prev, row_hash
             if not rows:
-                break
+                return
             after = (rows[-1].chain_id, rows[-1].seq)
-        if current is not None:
-            yield current
 
     def _take(self, run: Run, moment: int) -> None:
-        said = {
-            "v": 1,
-            "chain_id": run.chain_id,
-            "first_seq": run.first,
-            "last_seq": run.last,
-            "before": run.before.hex(),
-            "end": run.end.hex(),
-            "root": run.roots.root().hex(),
-            "created_us": moment,
-        }
         e = self._events.c
         mine = sa.and_(e.chain_id == run.chain_id, e.seq.between(run.first, run.last))
         with self._engine().begin() as connection, guards.lifted(connection):
-            connection.execute(self._purges.insert(), note(said, self._signer))
+            connection.execute(self._purges.insert(), note(run.said(moment), self._signer))
             ids = sa.select(e.id).where(mine)
             for side in self._sides:
                 connection.execute(side.delete().where(side.c.id.in_(ids)))

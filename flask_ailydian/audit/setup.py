@@ -23,6 +23,7 @@ from .keys import KEY_FILE
 from .keys import KeyProvider
 from .keys import MasterKeys
 from .ledger import Ledger
+from .partitions import Partitions
 from .policy import Policy
 from .privacy import Privacy
 from .retention import Retention
@@ -88,6 +89,7 @@ def create_ledger(
             [file for file in files if file is not None],
             folder / "verified.json",
         ),
+        Partitions(engine),
         shipping,
     )
 
@@ -95,7 +97,9 @@ def create_ledger(
 def create_privacy(ledger: Ledger, tables: Tables) -> Privacy:
     """Return what answers the rights of persons."""
     signer = ledger.inspection.signer
-    retention = Retention(ledger.engine, tables, signer, ledger.policy, ledger.subjects)
+    retention = Retention(
+        ledger.engine, tables, signer, ledger.policy, ledger.subjects, ledger.partitions
+    )
     return Privacy(ledger, tables, ledger.policy, retention)
 
 

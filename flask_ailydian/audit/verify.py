@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ..tables import Tables
 from . import canonical
 from .evidence import Evidence
+from .layout import stretches
 
 #: How many bad places a report names.
 NAMED = 20
@@ -84,13 +85,15 @@ class Verifier:
 
     def _chains(self, connection: sa.Connection) -> list[str]:
         c = self._events.c
-        found, last = set(self._evidence.chains()), ""
-        while True:
-            query = sa.select(sa.func.min(c.chain_id)).where(c.chain_id > last)
-            last = connection.execute(query).scalar() or ""
-            if not last:
-                return sorted(found)
-            found.add(last)
+        found = set(self._evidence.chains())
+        for low, high in stretches(connection):
+            within = [c.chain_id >= low, *([c.chain_id < high] if high else [])]
+            last: str | None = ""
+            while last is not None:
+                query = sa.select(sa.func.min(c.chain_id)).where(c.chain_id > last, *within)
+                if (last := connection.execute(query).scalar()) is not None:
+                    found.add(last)
+        return sorted(found)
 
     def _walk(
         self,

@@ -7,6 +7,7 @@ from ..audit import durability as durable
 from ..audit import guards
 from ..audit.keys import KeyUnavailable
 from ..audit.keys import MasterKeys
+from ..audit.partitions import TOO_FEW
 from ..health import Finding
 from ..state import current_ailydian
 from ..trial import try_one
@@ -90,6 +91,21 @@ def guard() -> Finding:
         "The database does not refuse UPDATE and DELETE on the trail; "
         "`flask ailydian audit guard install` lets it.",
     )
+
+
+def partitions() -> Finding:
+    """Look whether the months ahead have their partitions, where there are any."""
+    if not database().ok:
+        return Finding(False, "Not looked at: the database comes first.")
+    parts = current_ailydian.audit.partitions
+    if (found := parts.layout()) is None:
+        return Finding(True, "The tables are whole.")
+    remedy = "Run daily, by cron, as the owner of the tables: flask ailydian audit partitions"
+    if parts.stray(found) is not None:
+        return Finding(False, "Rows lie in the default partition.", remedy)
+    ahead = parts.ahead(found)
+    said = f"{len(found.partitions)} partitions, {ahead} of them for months to come"
+    return Finding(ahead >= TOO_FEW, f"{said}.", remedy)
 
 
 def drift() -> Finding:

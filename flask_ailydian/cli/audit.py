@@ -10,12 +10,14 @@ import click
 from ..audit import guards
 from ..audit.inspection import proven
 from ..audit.keys import MasterKeys
+from ..audit.partitions import AHEAD
 from ..audit.verify import first
 from ..state import current_ailydian
 from .group import ailydian
 from .group import Group
 from .group import json_option
 from .group import print_json
+from .group import print_table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -111,6 +113,42 @@ def guard(action: str, role: str | None) -> None:
     if action != "status":
         current_ailydian.audit.note(f"guard_{'installed' if stands else 'removed'}")
     click.echo("The guard stands." if stands else "The guard is down.")
+
+
+@audit.command("partitions")
+@click.option(
+    "--ahead",
+    default=AHEAD,
+    show_default=True,
+    type=click.IntRange(1, 120),
+    help="How many months beside this one are to be there.",
+)
+@json_option
+def partitions(ahead: int, as_json: bool) -> None:
+    """Make the next months' partitions on PostgreSQL, and list them all; for cron, daily."""
+    parts = current_ailydian.audit.partitions
+    made = parts.make_ahead(ahead)
+    found = parts.layout()
+    held = parts.contents(found) if found else {}
+    if as_json:
+        listed = [
+            {"partition": one.label, "events": events, "inferences": answers, "bytes": size}
+            for one, (events, answers, size) in held.items()
+        ]
+        print_json({"parted": found is not None, "made": made, "partitions": listed})
+        return
+    if found is None:
+        click.echo(
+            "The tables are whole. On PostgreSQL: flask ailydian revision --partitions monthly"
+        )
+        return
+    if made:
+        click.echo(f"Made: {', '.join(made)}.")
+    rows = [
+        (one.label, events, answers, f"{size / 1e6:.1f}")
+        for one, (events, answers, size) in held.items()
+    ]
+    print_table(("PARTITION", "EVENTS ABOUT", "INFERENCES ABOUT", "MB"), rows)
 
 
 @audit.command("rotate-keys")

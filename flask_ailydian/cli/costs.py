@@ -10,12 +10,11 @@ from decimal import Decimal
 import click
 
 from ..state import current_ailydian
+from .days import DAY
 from .group import ailydian
 from .group import json_option
 from .group import print_json
 from .group import print_table
-
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @ailydian.command("costs")

@@ -62,6 +62,7 @@ CHECKS: dict[str, c.Callable[[], Finding]] = {
     "durability": data.durability,
     "keys": data.keys,
     "guard": data.guard,
+    "partitions": data.partitions,
     "drift": data.drift,
     "third party": app.third_party,
     "redis": app.redis,

@@ -12,13 +12,12 @@ import click
 
 from ..clock import now
 from ..state import current_ailydian
+from .days import DAY
 from .group import ailydian
 from .group import Group
 from .group import json_option
 from .group import print_json
 from .group import print_table
-
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @ailydian.group("metrics", cls=Group)
@@ -34,12 +33,13 @@ def metrics() -> None:
 def rollup(first: datetime | None, last: datetime | None, shrink: bool, as_json: bool) -> None:
     """Recompute the daily metrics, whole days at a time; for cron, as often as you like.
 
-    Then the running A/B tests' own rules are applied.
+    Then the running A/B tests' own rules are applied, and the next months' partitions made.
     """
     state = current_ailydian
     found = state.metrics.rollup.run(_day(first), _day(last), now=now(), shrink=shrink)
     kept = [one for one in found if one.state == "kept"]
     reviewed = state.experiments.review()
+    state.audit.partitions.tend()
     if as_json:
         print_json(
             {

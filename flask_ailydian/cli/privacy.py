@@ -69,6 +69,12 @@ def retain(older_than: int | None, dry_run: bool, as_json: bool) -> None:
         return
     verb = "would be" if dry_run else "were"
     click.echo(f"{done.events} events and {done.records} inference rows {verb} taken away.")
+    for label in done.partitions:
+        click.echo(f"  partition {label}: as a whole")
+    for label in done.waiting:
+        click.echo(f"  partition {label}: not yet, but as a whole within a month")
+    for label, why in done.kept.items():
+        click.echo(f"  partition {label} stays. {why}", err=True)
     for name, count in sorted(done.domains.items()):
         click.echo(f"  domain {name}: {count}")
     for name, count in sorted(done.tables.items()):

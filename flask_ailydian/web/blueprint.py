@@ -15,6 +15,7 @@ from werkzeug.routing import RequestRedirect
 
 from .. import errors
 from ..state import current_ailydian
+from . import connection
 from . import http
 from . import openapi
 from .views import audit
@@ -30,7 +31,7 @@ from .views import pages
 from .views import privacy
 from .views import query
 
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +120,10 @@ def create_blueprint() -> Blueprint:
     """
     blueprint = Blueprint("ailydian", __name__, static_folder="static", template_folder="templates")
     blueprint.before_request(http.guard_request)
+    blueprint.before_request(_refuse_nul)
     blueprint.after_request(http.finish_response)
     blueprint.after_request(_say_allowed)
+    blueprint.after_request(connection.read_on)
     http.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
@@ -131,6 +134,12 @@ def create_blueprint() -> Blueprint:
             path, "unmatched", _unmatched, methods=METHODS, provide_automatic_options=False
         )
     return blueprint
+
+
+def _refuse_nul() -> None:
+    """No name holds a NUL, and PostgreSQL takes none."""
+    if "\0" in request.path:
+        raise errors.NotFound("No address holds a NUL.")
 
 
 def _unmatched(rest: str = "") -> t.NoReturn:

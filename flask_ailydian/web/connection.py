@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
+import time
 
 from flask import request
+from flask import Response
 
 from ..errors import ValidationFailed
 from ..prediction import Patience
@@ -13,6 +16,30 @@ from ..prediction import Patience
 HEADER = "X-Timeout-Seconds"
 #: Where servers keep a connection's socket: gunicorn, and Werkzeug's development server.
 SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+
+#: How much of the body of a request that is refused is read all the same, and how long.
+READ_ON_BYTES, READ_ON_SECONDS = 64 * 2**20, 5.0
+
+
+def read_on(response: Response) -> Response:
+    """Read what is still coming of a request that is refused.
+
+    A server that closes on bytes which nobody read resets the connection, and many a client
+    then never gets to see the answer. Who asks first (``Expect``) has not sent anything, and
+    only a server that ends the body itself can be read from without knowing where it ends.
+    """
+    needless = response.status_code < 400 or "Expect" in request.headers
+    if needless or not request.environ.get("wsgi.input_terminated"):
+        return response
+    left, until = READ_ON_BYTES, time.monotonic() + READ_ON_SECONDS
+    if (request.content_length or 0) <= left:
+        with contextlib.suppress(Exception):
+            while left > 0 and time.monotonic() < until:
+                piece = request.environ["wsgi.input"].read(2**16)
+                if not piece:
+                    break
+                left -= len(piece)
+    return response
 
 
 def patience() -> Patience:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from audit.trails import answer
 from audit.trails import events
 from audit.trails import run
+from audit.trails import SECRET
 from databases import database
 from flask import Flask
 from hosts import dispose
@@ -21,24 +23,10 @@ from flask_ailydian.audit import canonical
 from flask_ailydian.audit import guards
 from flask_ailydian.audit.inspection import proven
 from flask_ailydian.clock import new_id
-from flask_ailydian.clock import now
 from flask_ailydian.errors import NotFound
 from flask_ailydian.errors import ValidationFailed
 
-SECRET = "PNEUMONIA-OF-ALICE"
 DAY_US = 86_400 * 10**6
-
-
-def answer(app: Flask, user: str | None, domain: str = "medical", **more: t.Any) -> str:
-    audit = app.extensions["ailydian"].audit
-    row: dict[str, t.Any] = {"id": new_id(), "created_at": now(), "backend": "onnx"}
-    row |= dict.fromkeys(("model_id", "ab_test_id", "cost_usd", "error"))
-    row |= {"status": "success", "user_id": user, "confidence": 0.5, "inference_time_ms": 1.0}
-    row |= {"domain": domain, "result": {"prediction": SECRET}} | more
-    hashed = audit.input_hash("image", b"x-ray", user_id=user, domain=domain)
-    row["input_hash"], row["hash_key_id"] = hashed
-    audit.record(row)
-    return str(row["id"])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

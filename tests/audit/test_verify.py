@@ -88,7 +88,7 @@ def trail(tmp_path_factory: pytest.TempPathFactory) -> Trail:
                     audit.note("noted", actor="u1", subject="u2", detail={"n": i})
                 else:
                     audit.record(log_row(5 * chain + i))
-                audit.checkpoints.make(audit._delivery._committer.chain, now=True)
+                audit.checkpoints.make(audit._delivery._committer.chains.all, now=True)
             audit.close()
             if chain == 1:
                 copy_database(folder / "host.db", folder / "yesterday.db")

@@ -264,7 +264,7 @@ def test_a_sink_that_cannot_be_reached_holds_no_answer_back_and_gets_everything_
             with SABOTEUR.failing("socket.connect", n, lambda args: True):
                 for _ in range(2):
                     found.append(asked(app))
-                    audit.checkpoints.make(audit._delivery._committer.chain, now=True)
+                    audit.checkpoints.make(audit._delivery._committer.chains.all, now=True)
         assert not audit.checkpoints.retry_exports()
         stored = [body for body, _, _ in audit.checkpoints.read()]
         assert [status for status, _ in found] == [200] * 6

@@ -1,7 +1,8 @@
-"""Questions to a PostgreSQL that freezes: at which moment ever, they end in time."""
+"""Questions to a database that freezes or is busy: at which moment ever, they end in time."""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 import typing as t
@@ -20,6 +21,7 @@ from flask_ailydian.database import Database
 SECONDS = 0.4
 SLACK = 0.6
 ONE = sa.select(sa.literal(1))
+THINGS = sa.text("SELECT * FROM things")
 
 
 @pytest.fixture
@@ -44,6 +46,11 @@ def make_engine(behind: tuple[str, Proxy]) -> t.Iterator[t.Callable[..., sa.Engi
     yield make
     for engine in made:
         engine.dispose()
+
+
+def read(asked: Database) -> list[t.Any]:
+    with asked.connect() as connection:
+        return list(connection.execute(THINGS))
 
 
 def ask(asked: Database) -> int:
@@ -137,3 +144,41 @@ def test_a_pool_whose_connections_are_all_in_use(
     assert time.monotonic() - started < SECONDS + SLACK
     time.sleep(0.1)
     assert ask(asked) == 1
+
+
+def test_a_file_that_is_busy_or_gone_is_a_database_that_is_away(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    engine = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.05})
+    asked = Database(lambda: engine, SECONDS)
+    make = sa.text("CREATE TABLE things (id INTEGER)")
+    asked.transact(lambda connection: connection.execute(make))
+    with sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for question in (lambda: read(asked), lambda: asked.transact(lambda c: c.execute(THINGS))):
+            with pytest.raises(DatabaseUnavailable):
+                question()
+        other.execute("ROLLBACK")
+    other.close()
+    assert read(asked) == []
+    # What is wrong with a question is said as it is.
+    with pytest.raises(sa.exc.OperationalError), asked.connect() as connection:
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+    engine.dispose()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DatabaseUnavailable):
+        read(asked)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_pool_that_gives_up_before_we_do(kind: str, tmp_path: Path) -> None:
+    with database(kind, tmp_path) as url:
+        engine = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+        asked = Database(lambda: engine, SECONDS)
+        with engine.connect():
+            for question in (lambda: ask(asked), lambda: asked.transact(lambda c: c.execute(ONE))):
+                with pytest.raises(DatabaseUnavailable):
+                    question()
+        assert ask(asked) == 1
+        engine.dispose()

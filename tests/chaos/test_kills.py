@@ -328,12 +328,12 @@ def test_a_mutant_that_goes_on_with_its_chain_after_an_error_is_caught(
     committer = one.extensions["ailydian"].audit._delivery._committer
     whole = committer._finish
 
-    def keeping(connection: t.Any, chain: t.Any) -> None:
-        before = committer.chain
+    def keeping(connection: t.Any, chains: t.Any) -> None:
+        before = committer.chains
         try:
-            whole(connection, chain)
+            whole(connection, chains)
         except Exception:
-            committer.chain = before
+            committer.chains = before
             raise
 
     monkeypatch.setattr(committer, "_finish", keeping)

@@ -38,8 +38,8 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, t.Any]:
     return (folder / "host.db").read_bytes(), tables
 
 
-def event() -> Event:
-    return Event(new_id(), "noted", 1)
+def event(id: str | None = None) -> Event:
+    return Event(id or new_id(), "noted", 1)
 
 
 class Early(Committer):

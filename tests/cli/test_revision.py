@@ -11,6 +11,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from databases import database
 
 Run = t.Callable[..., str]
 
@@ -116,3 +118,50 @@ def test_a_table_that_is_named_later_gets_a_migration_of_its_own(run: Run, tmp_p
     (tmp_path / "app.py").write_text(HOST.replace("FlaskAilydian(app)", named))
     assert "Wrote" in run("ailydian", "revision")
     assert "up to date" in run("ailydian", "revision")
+
+
+def test_partitions_are_a_migration_of_the_hosts_own(run: Run, tmp_path: Path) -> None:
+    with database("postgresql", tmp_path) as url:
+        (tmp_path / "app.py").write_text(HOST.replace("sqlite:///host.db", url))
+        run("db", "init")
+        assert run("ailydian", "revision", "--partitions", "monthly").count("Wrote") == 1
+        assert "up to date" in run("ailydian", "revision", "--partitions", "monthly")
+        assert "PARTITION BY RANGE" in run("db", "upgrade", "--sql")
+        run("db", "upgrade")
+        run("db", "migrate", "-m", "the host's own")
+        run("db", "upgrade")
+        run("db", "check")
+        assert kinds(url) == {"pytorch_audit_events": "p", "pytorch_inference_logs": "p"}
+        assert "before" in run("ailydian", "audit", "partitions")
+        assert "Wrote" in run("ailydian", "revision", "--partitions", "none")
+        run("db", "upgrade")
+        run("db", "check")
+        assert kinds(url) == {"pytorch_audit_events": "r", "pytorch_inference_logs": "r"}
+        assert "tables are whole" in run("ailydian", "audit", "partitions")
+        run("db", "downgrade")
+        assert set(kinds(url).values()) == {"p"}
+        run("db", "downgrade", "base")
+        assert kinds(url) == {}
+
+
+def kinds(url: str) -> dict[str, str]:
+    """Return whether the two tables are whole (r) or parted (p)."""
+    engine = sa.create_engine(url)
+    query = "SELECT relname, relkind::text FROM pg_class WHERE relname IN (:events, :logs)"
+    names = {"events": "pytorch_audit_events", "logs": "pytorch_inference_logs"}
+    with engine.connect() as connection:
+        found = {name: kind for name, kind in connection.execute(sa.text(query), names)}
+    engine.dispose()
+    return found
+
+
+def test_on_sqlite_partitions_are_nothing(run: Run) -> None:
+    run("db", "init")
+    said = run("ailydian", "revision", "--partitions", "monthly")
+    assert "SQLite has no partitions" in said
+    run("db", "upgrade")
+    run("db", "migrate", "-m", "the host's own")
+    run("db", "upgrade")
+    run("db", "check")
+    assert "tables are whole" in run("ailydian", "audit", "partitions")
+    run("db", "downgrade", "base")

@@ -28,7 +28,10 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 #: Commands that fetch something, or belong to the reader's machine.
 ELSEWHERE = ("pip ", "gunicorn ", "make ")
-WHY_NOT = {"needs-a-key", "needs-a-cluster", "needs-torch", "needs-gunicorn", "needs-a-broker"}
+WHY_NOT = {
+    *("needs-a-key", "needs-a-cluster", "needs-torch", "needs-gunicorn", "needs-a-broker"),
+    "needs-postgresql",
+}
 
 
 class Reader:

@@ -16,6 +16,7 @@ from hosts import make_host
 from hosts import NamedBase
 
 from flask_ailydian.tables import steps
+from flask_ailydian.tables.steps import partitions
 from flask_ailydian.tables.steps import unlink
 
 OURS = "pytorch_"
@@ -53,6 +54,10 @@ def test_steps_build_exactly_the_models_and_take_them_away(host: Flask) -> None:
         context = MigrationContext.configure(connection, opts=opts)
         operations = Operations(context)
         steps.run(operations, 0, steps.LATEST)
+        assert compare_metadata(context, db.metadata) == []
+        partitions.upgrade(operations)
+        assert compare_metadata(context, db.metadata) == []
+        partitions.downgrade(operations)
         assert compare_metadata(context, db.metadata) == []
         steps.run(operations, steps.LATEST, 0)
         assert sa.inspect(connection).get_table_names() == []

@@ -39,6 +39,7 @@ def batch() -> dict[str, t.Any]:
         ("POST", "/inference/batch", batch(), "explain", NOT_TRUE),
         ("POST", "/inference/batch", batch(), "top_k", NOT_WHOLE),
         ("POST", "/query", {"query": "Merhaba"}, "stream", NOT_TRUE),
+        ("POST", "/query", {"query": "Merhaba"}, "max_tokens", NOT_WHOLE),
         ("POST", "/feedback", {"id": "x"}, "rating", NOT_WHOLE),
         ("POST", "/ab-tests", TEST, "promote", NOT_TRUE),
         ("POST", "/ab-tests", TEST, "traffic_split_percent", NOT_WHOLE),

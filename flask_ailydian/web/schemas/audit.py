@@ -8,6 +8,7 @@ from marshmallow import validate
 
 from .common import described
 from .common import Opaque
+from .common import PRINTABLE
 from .common import Truth
 from .common import Whole
 
@@ -45,7 +46,7 @@ class VerifyAnswer(ma.Schema):
 class LogsQuery(ma.Schema):
     """Which events."""
 
-    kind = fields.String(validate=validate.Length(1, 32))
+    kind = fields.String(validate=[validate.Length(1, 32), PRINTABLE])
     user_id = Opaque(metadata=described("Whom they are about, or who did them."))
     since = fields.DateTime(data_key="from", metadata=described("From this moment, UTC."))
     until = fields.DateTime(data_key="to", metadata=described("Before this moment, UTC."))

@@ -9,18 +9,23 @@ import marshmallow as ma
 from marshmallow import fields
 from marshmallow import validate
 
+from ...clock import FIRST_DAY
+from ...clock import LAST_DAY
+
 NAME = validate.Regexp(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
     error="Letters, digits, '.', '_' and '-', at most 64, no other start.",
 )
 
 
+PRINTABLE = validate.Regexp(r"\A[^\x00-\x1f\x7f]+\Z", error="No control characters.")
+
+
 class Opaque(fields.String):
     """An opaque id: printable text without control characters, at most 255 characters."""
 
     def __init__(self, **kwargs: t.Any) -> None:
-        printable = validate.Regexp(r"\A[^\x00-\x1f\x7f]+\Z", error="No control characters.")
-        super().__init__(validate=[validate.Length(1, 255), printable], **kwargs)
+        super().__init__(validate=[validate.Length(1, 255), PRINTABLE], **kwargs)
 
 
 class Truth(fields.Boolean):
@@ -48,6 +53,16 @@ class Number(fields.Float):
         if isinstance(value, str):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Day(fields.Date):
+    """A day that others can be reckoned from."""
+
+    def _deserialize(self, value: t.Any, attr: str | None, data: t.Any, **kwargs: t.Any) -> t.Any:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if not FIRST_DAY <= found <= LAST_DAY:
+            raise ma.ValidationError(f"Between {FIRST_DAY} and {LAST_DAY}.")
+        return found
 
 
 #: How the text of forms and query strings is read where a field is no text.

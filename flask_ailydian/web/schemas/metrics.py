@@ -7,6 +7,7 @@ import typing as t
 import marshmallow as ma
 from marshmallow import fields
 
+from .common import Day
 from .common import described
 from .common import NAME
 
@@ -15,10 +16,10 @@ class DailyQuery(ma.Schema):
     """Which days of which model."""
 
     model = fields.String(validate=NAME)
-    from_ = fields.Date(
+    from_ = Day(
         data_key="from", metadata=described("The first UTC day; by default 29 days before `to`.")
     )
-    to = fields.Date(metadata=described("The last UTC day; by default today."))
+    to = Day(metadata=described("The last UTC day; by default today."))
 
     @ma.validates_schema
     def in_order(self, data: dict[str, t.Any], **_: t.Any) -> None:

@@ -9,9 +9,11 @@ from marshmallow import fields
 from marshmallow import validate
 
 from ...registration import DOMAINS
+from .common import Day
 from .common import described
 from .common import Opaque
 from .common import Truth
+from .common import Whole
 
 BACKENDS = ("auto", "onnx", "3rdparty")
 
@@ -36,9 +38,8 @@ class QueryRequest(RouteRequest):
         load_default=False,
         metadata=described("Answer as server-sent events: `route`, `delta`s, then `done`."),
     )
-    max_tokens = fields.Integer(
+    max_tokens = Whole(
         load_default=None,
-        strict=True,
         validate=validate.Range(1, 2**20),
         metadata=described("Of an answer that is written; the limits that are set hold as well."),
     )
@@ -163,8 +164,8 @@ class QueryResponse(ma.Schema):
 class CostsQuery(ma.Schema):
     """A span of days."""
 
-    from_ = fields.Date(data_key="from", metadata=described("By default thirty days back."))
-    to = fields.Date(metadata=described("By default today; included."))
+    from_ = Day(data_key="from", metadata=described("By default thirty days back."))
+    to = Day(metadata=described("By default today; included."))
 
     @ma.validates_schema
     def ordered(self, data: dict[str, t.Any], **_: t.Any) -> None:
