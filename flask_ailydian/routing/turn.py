@@ -31,9 +31,9 @@ class Asked:
     domain: str = "chat"
     user_id: str | None = None
     backend: str = "auto"
-    vouched: bool = True
     #: Of the answer, where it is written; the limits that are set hold all the same.
     max_tokens: int | None = None
+    vouched: bool = True
 
 
 @dataclasses.dataclass
