@@ -296,6 +296,5 @@ def replay(
     found = replay_log(log, Thresholds(simple_below, medium_below), split)
     if as_json:
         print_json(found)
-        return
-    for name, value in found.items():
-        click.echo(f"{name}: {value}")
+    else:
+        click.echo("\n".join(f"{name}: {value}" for name, value in found.items()))
