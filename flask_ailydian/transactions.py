@@ -29,9 +29,14 @@ def undone(error: BaseException) -> bool:
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return sqlstate(error) in TAKEN_BACK
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the five letters with which a server names an error, if it gave any."""
+    cause = getattr(error, "orig", None)
     # What psycopg and psycopg2 call it.
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return state in TAKEN_BACK
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def repeated(attempt: c.Callable[[], T], until: float) -> T:

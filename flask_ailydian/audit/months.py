@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ..clock import lowest_id
 from ..clock import now
+from ..transactions import sqlstate
 from .layout import EVENTS
 from .layout import layout
 from .layout import LOGS
@@ -19,7 +20,6 @@ from .partitions import alone
 from .partitions import BUSY
 from .partitions import refusals
 from .partitions import Refused
-from .partitions import state
 from .policy import DAY
 from .policy import FLOOR_DAYS
 from .policy import Policy
@@ -179,7 +179,7 @@ def _tried(connection: sa.Connection, *statements: str) -> bool:
             for statement in statements:
                 connection.exec_driver_sql(statement)
     except sa.exc.DBAPIError as error:
-        if state(error) != "55P03":
+        if sqlstate(error) != "55P03":
             raise
         return False
     return True

@@ -18,6 +18,7 @@ from ..clock import millis_of
 from ..clock import month_after
 from ..clock import now
 from ..errors import AilydianError
+from ..transactions import sqlstate
 from . import guards
 from .layout import EVENTS
 from .layout import KEYS
@@ -186,14 +187,9 @@ def refusals() -> c.Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        if (why := REASONS.get(state(error))) is None:
+        if (why := REASONS.get(sqlstate(error) or "")) is None:
             raise
         raise Refused(why) from error
-
-
-def state(error: sa.exc.DBAPIError) -> str:
-    """Return the five letters with which PostgreSQL names an error."""
-    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", ""))
 
 
 BUSY = "Another transaction holds the tables; the next run tries again."
