@@ -147,15 +147,8 @@ class Jobs:
         :raises Conflict: when the job has ended.
         """
         self._store.get(id)
-        given_up: list[int] = []
-
-        def work(connection: sa.Connection) -> None:
-            if not self._store.end(connection, id, "cancelled", now()):
-                raise Conflict("The job has ended already.")
-            given_up[:] = self._store.close_waiting(connection, id, "cancelled")
-
-        self._ledger.note("job_cancelled", actor=actor, detail={"job": id}, work=work)
-        self._holding.drop(id, given_up)
+        if not self._end(id, "cancelled", "job_cancelled", {"job": id}, actor=actor):
+            raise Conflict("The job has ended already.")
         return self._shown(self._store.get(id))
 
     def work(self, id: str, *, seconds: float) -> float | None:
@@ -234,7 +227,10 @@ class Jobs:
     def _expire(self, id: str) -> None:
         self._end(id, "expired", "job_expired", {"job": id})
 
-    def _end(self, id: str, status: str, kind: str, detail: Detail) -> None:
+    def _end(
+        self, id: str, status: str, kind: str, detail: Detail, *, actor: str | None = None
+    ) -> bool:
+        """End a job, giving up what nobody has begun; ``False`` when it had ended already."""
         given_up: list[int] = []
 
         def work(connection: sa.Connection) -> None:
@@ -244,10 +240,11 @@ class Jobs:
             given_up[:] = self._store.close_waiting(connection, id, "cancelled")
 
         try:
-            self._ledger.note(kind, detail=detail, work=work)
+            self._ledger.note(kind, actor=actor, detail=detail, work=work)
         except _Ended:
-            return
+            return False
         self._holding.drop(id, given_up)
+        return True
 
 
 class _Ended(Exception):
