@@ -251,6 +251,10 @@ class Router:
         if turn.local is None:
             raise all_failed(turn.tried)
         # The local model was not sure, and nobody better could be asked.
+        if turn.local.written is None:
+            yield turn.local.text
+            self._answered(turn, ONNX)
+            return
         pieces = self._in_house.ask(turn, deadline, escalate=False, held=held)
         yield from self._said(turn, ONNX, pieces)
 

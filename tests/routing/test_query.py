@@ -238,11 +238,23 @@ def test_an_unsure_local_answer_escalates_and_says_so(make_twin: t.Any) -> None:
     assert body["tried"] == {"onnx": "low_confidence"}
 
 
-def test_an_unsure_answer_is_given_for_what_it_is_when_nobody_else_can(make_twin: t.Any) -> None:
+def test_an_unsure_answer_is_given_for_what_it_is_when_nobody_else_can(
+    make_twin: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app, _ = make_twin(Twin(BackendFailure("timeout")))
+    local = app.extensions["ailydian"].router.local
+    asked, whole = [], local.answer
+
+    def counted(*given: t.Any) -> t.Any:
+        asked.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(local, "answer", counted)
     body = ask(app, "kararsız").json
     assert (body["backend"], body["local"]["sure"]) == ("onnx-fallback", False)
     assert body["answer"] == ANSWERS[OTHER]
+    # What the model said the first time is at hand.
+    assert len(asked) == 1
 
 
 def test_an_open_breaker_spares_the_backend_and_one_query_tries_it(make_twin: t.Any) -> None:
