@@ -42,7 +42,7 @@ class ModelRecord:
     created_at: datetime
     updated_at: datetime
 
-    @property
+    @functools.cached_property
     def memory_bytes(self) -> int:
         """What the loaded model takes, as measured when it was tried; with one full cache."""
         own = self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23

@@ -125,7 +125,6 @@ class Retention:
                 if partition.label not in done.kept:
                     self._end(partition, moment, done)
             self._partitions.tend()
-        if not dry_run:
             done.persons = self._forget(moment - FLOOR_DAYS * DAY * 10**6)
         # What was signed so long ago vouches for nothing that the next one does not.
         before = moment - FLOOR_DAYS * DAY * 10**6
