@@ -14,11 +14,11 @@ import typing as t
 from collections import Counter
 from pathlib import Path
 
-import onnx_models
 import pytest
 from audit.trails import events
 from chaos.proxy import standing_before
 from chaos.saboteur import SABOTEUR
+from chaos.shapes import registered
 from databases import database
 from flask import Flask
 from hosts import dispose
@@ -26,24 +26,11 @@ from hosts import make_host
 from pictures import data_uri
 from pictures import encoded
 
-from flask_ailydian import current_ailydian
 from flask_ailydian.audit.checkpoints import of_line
 from flask_ailydian.errors import AuditUnavailable
-from flask_ailydian.registration import Declared
 
 URL = "/api/pytorch/inference"
 BODY = {"model_name": "shapes", "image": data_uri(encoded()), "user_id": "alice"}
-
-
-def registered(app: Flask, domain: str = "medical") -> None:
-    with app.app_context():
-        current_ailydian.registry.register(
-            onnx_models.classifier(labels=3, size=8),
-            "shapes",
-            "v1",
-            Declared(labels=["circle", "square", "star"], domain=domain),
-            activate=True,
-        )
 
 
 def asked(app: Flask) -> tuple[int, str | None]:

@@ -14,6 +14,7 @@ import pytest
 from audit.trails import events
 from chaos.proxy import Proxy
 from chaos.proxy import standing_before
+from chaos.shapes import registered
 from databases import database
 from flask import Flask
 from hosts import dispose
@@ -39,14 +40,8 @@ def behind(tmp_path: Path) -> t.Iterator[tuple[Flask, Proxy]]:
     with database("postgresql", tmp_path) as url:
         proxy, through = standing_before(url)
         app = make_host(tmp_path, database=url)
+        registered(app)
         with app.app_context():
-            current_ailydian.registry.register(
-                onnx_models.classifier(labels=3, size=8),
-                "shapes",
-                "v1",
-                Declared(labels=["circle", "square", "star"], domain="medical"),
-                activate=True,
-            )
             current_ailydian.registry.register(
                 onnx_models.timed(), "timed", "v1", Declared(), activate=True
             )
@@ -159,14 +154,7 @@ def test_a_writer_that_does_not_let_go_of_sqlite_is_told_of_within_the_deadline(
     tmp_path: Path,
 ) -> None:
     app = make_host(tmp_path, AILYDIAN_AUDIT_TIMEOUT_SECONDS=DEADLINE)
-    with app.app_context():
-        current_ailydian.registry.register(
-            onnx_models.classifier(labels=3, size=8),
-            "shapes",
-            "v1",
-            Declared(labels=["circle", "square", "star"], domain="medical"),
-            activate=True,
-        )
+    registered(app)
     assert ask(app)[0] == 200
     other = sqlite3.connect(tmp_path / "host.db")
     other.execute("BEGIN IMMEDIATE")

@@ -316,6 +316,12 @@ class Impostor:
                     b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
                 )
 
+    def registered(self) -> None:
+        """Register it as model `m` of the current app."""
+        registry = current_ailydian.registry
+        model = registry.storage.discover([f"oip://127.0.0.1:{self.port}/m"])
+        registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+
     def close(self) -> None:
         self._server.close()
 
@@ -400,9 +406,7 @@ def test_a_caller_who_hangs_up_ends_the_call(host: Flask) -> None:
     impostor = Impostor(says("200 OK", outputs()))
     try:
         with host.app_context():
-            registry = current_ailydian.registry
-            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
-            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+            impostor.registered()
             impostor.infer = lambda connection: time.sleep(5)
             gone = threading.Event()
             threading.Timer(0.2, gone.set).start()
@@ -421,9 +425,7 @@ def test_impatient_callers_do_not_have_an_endpoint_left_alone(host: Flask) -> No
     impostor = Impostor(says("200 OK", outputs()))
     try:
         with host.app_context():
-            registry = current_ailydian.registry
-            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
-            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+            impostor.registered()
             impostor.infer = lambda connection: time.sleep(0.3)
             for _ in range(4):
                 with pytest.raises(Timeout):
@@ -447,9 +449,7 @@ def test_a_batch_is_sent_at_once_however_few_cores_there_are(
     impostor = Impostor(says("200 OK", outputs()))
     try:
         with host.app_context():
-            registry = current_ailydian.registry
-            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
-            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+            impostor.registered()
         impostor.infer = meet
         items = [{"inputs": {"x": [[float(i), 2]]}} for i in range(8)]
         answer = host.test_client().post(
@@ -475,9 +475,7 @@ def test_endpoints_are_among_the_metrics(host: Flask) -> None:
     impostor = Impostor(look)
     try:
         with host.app_context():
-            registry = current_ailydian.registry
-            model = registry.storage.discover([f"oip://127.0.0.1:{impostor.port}/m"])
-            registry.register(model.to_bytes(), "m", "v1", Declared(), kind="remote")
+            impostor.registered()
             assert "ailydian_remote_calls{" not in scraped()
             current_ailydian.predict("m", inputs={"x": [[1, 2]]})
             labels = f'{{endpoint="127.0.0.1:{impostor.port}",model="m",version="v1"}}'
