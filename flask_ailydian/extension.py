@@ -155,6 +155,7 @@ def _state(
     privacy.exporters["router_lessons"] = router.lessons.export
     privacy.erasers["router_lessons"] = router.lessons.erase
     privacy.pruners.append(router.lessons.prune)
+    privacy.erasers["paid_answers"] = router.third_party.erase
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx_models
 import pytest
+import servers
 from flask import Flask
 from flask.testing import FlaskClient
 from hosts import dispose
@@ -26,6 +27,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in ALONE:
             item.add_marker(pytest.mark.alone)
+
+
+def pytest_runtest_setup() -> None:
+    """Leave behind what servers of earlier tests said."""
+    servers.forget_ended()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the servers of its test said last."""
+    report = yield
+    if report.failed:
+        report.sections += servers.ends_of_logs()
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

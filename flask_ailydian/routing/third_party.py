@@ -6,6 +6,7 @@ import collections.abc as c
 import contextlib
 import functools
 import importlib.util
+import json
 import logging
 import time
 import typing as t
@@ -183,6 +184,11 @@ class ThirdParty:
         finally:
             egress.end(outcome, attempts=turn.purse.attempts)
 
+    def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
+        """Forget the answers that this process keeps: whose they are can no longer be told."""
+        self._cache.clear()
+        return 0
+
     def close(self) -> None:
         """Close the connections that this process holds."""
         close = getattr(self._backend, "close", None)
@@ -221,7 +227,7 @@ class ThirdParty:
         assert turn.asked is not None
         price = self.costs.paid_price(turn.moment.date())
         domain = turn.asked.domain
-        payer = turn.payer(believed=self._settings.budget_trust_user_id)
+        payer = self._known(turn)
         user = self._fingerprint.of("budget", payer.encode())[:32] if payer else None
 
         def before(reserved: int) -> None:
@@ -251,12 +257,15 @@ class ThirdParty:
         domain = turn.asked.domain
         if domain not in self._settings.cache_domains:
             return None
-        across = self._settings.cache_across_users
-        if not across and turn.user is None:
-            # Two callers without a name may be two people.
-            return None
-        whose = "" if across else f"{turn.actor} for {turn.user}"
-        parts: tuple[t.Any, ...] = (domain, whose, self.model, self._settings.third_party_prompt)
-        return self._fingerprint.of(
-            "answer", "\0".join((*map(str, parts), canonical(text))).encode()
-        )
+        whose = None
+        if not self._settings.cache_across_users:
+            if (known := self._known(turn)) is None:
+                # Two callers whom nobody knows may be two people, whatever they call themselves.
+                return None
+            whose = [known, turn.user]
+        most = self.most(turn.asked)
+        parts = [domain, whose, self.model, self._settings.third_party_prompt, most]
+        return self._fingerprint.of("answer", json.dumps([*parts, canonical(text)]).encode())
+
+    def _known(self, turn: Turn) -> str | None:
+        return turn.known(believed=self._settings.trust_user_id)

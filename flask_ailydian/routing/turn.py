@@ -82,11 +82,12 @@ class Turn:
         """Whom the answer is for."""
         return (self.asked.user_id if self.asked else None) or self.actor
 
-    def payer(self, *, believed: bool) -> str | None:
-        """Return whose budget it counts in; ``None``: that of everybody whom nobody knows.
+    def known(self, *, believed: bool) -> str | None:
+        """Return who asks, where that is more than a claim; ``None``: anybody.
 
-        Who the host says calls, or whom the host names itself: another name in every request
-        must buy nobody another budget.
+        Who the host says calls, or whom the host names itself. Whatever belongs to somebody goes
+        by this and never by :attr:`user`: naming somebody else must give nobody another budget,
+        nor an answer of theirs.
 
         :param believed: Whether requests of unknown callers are believed all the same.
         """

@@ -98,6 +98,11 @@ class RoutingSettings:
     prices: dict[str, t.Any] = option(
         Table(), "Dated prices by model; default: 0.02 USD a paid query."
     )
+    trust_user_id: bool = option(
+        False,
+        "Tell callers whom the gate does not know apart by their `user_id`, for budgets and "
+        "cached answers: where a service of yours, and nobody else, can send requests.",
+    )
     budget_day: float = option(0.0, "Most USD a UTC day; 0: no limit.", low=0, high=1e9)
     budget_user: float = option(
         0.0,
@@ -105,11 +110,6 @@ class RoutingSettings:
         "such budget.",
         low=0,
         high=1e9,
-    )
-    budget_trust_user_id: bool = option(
-        False,
-        "Tell callers whom the gate does not know apart by their `user_id`: where a service of "
-        "yours, and nobody else, can send requests.",
     )
     budget_domains: dict[str, t.Any] = option(
         Table(), "Most USD a domain and UTC day: `{DOMAIN: USD}`."

@@ -164,9 +164,7 @@ def test_a_used_up_budget_answers_locally_or_refuses(
 
 
 def test_a_user_s_budget_is_that_user_s(make_twin: t.Any) -> None:
-    app, _ = make_twin(
-        AILYDIAN_BUDGET_USER=0.03, AILYDIAN_BUDGET_TRUST_USER_ID=True, AILYDIAN_PRICES={}
-    )
+    app, _ = make_twin(AILYDIAN_BUDGET_USER=0.03, AILYDIAN_TRUST_USER_ID=True, AILYDIAN_PRICES={})
     told = [ask(app, LONG, user_id=user).json["backend"] for user in ("a", "a", "b")]
     assert told == ["3rdparty", "onnx-fallback", "3rdparty"]
     assert not any("a:" in row.scope and len(row.scope) < 40 for row in rows(app, "Budget"))
