@@ -96,6 +96,12 @@ def read_recipe(path: Path, *, limits: ProbeLimits) -> dict[str, t.Any]:
     for said, name in ((model, "context_length"), (config, "max_position_embeddings")):
         if said.get(name) is not None:
             found.setdefault("context", min(said[name], CONTEXT))
+    # Whether there is chance in answers is for whoever registers the model to say.
+    for said in (genai.get("search", {}), generation):
+        if said.get("top_p") is not None:
+            found.setdefault("top_p", said["top_p"])
+    if stop := generation.get("stop_strings"):
+        found["stop"] = [stop] if isinstance(stop, str) else stop
     beside = path / "chat_template.jinja"
     template = tokenizer.get("chat_template")
     if beside.is_file():

@@ -65,6 +65,8 @@ def models() -> None:
 @click.option("--max-tokens", type=int, help="Of a text: read, or of an answer that is written.")
 @click.option("--system", help="What a model that writes is told before every query.")
 @click.option("--temperature", type=float, help="Of a model that writes; 0: no chance in it.")
+@click.option("--top-p", type=float, help="With a temperature: the share that is drawn from.")
+@click.option("--stop", multiple=True, help="A text before which answers end; up to four times.")
 @serving_options
 @json_option
 def add(
@@ -100,8 +102,9 @@ def add(
     serving = take_serving(declared)
     registry = current_ailydian.registry
     own = {
-        name: declared.pop(name) for name in ("threshold", "max_tokens", "system", "temperature")
-    }
+        name: declared.pop(name)
+        for name in ("threshold", "max_tokens", "system", "temperature", "top_p")
+    } | {"stop": list(declared.pop("stop")) or None}
     said = _said(answers, knowledge) | {k: v for k, v in own.items() if v is not None}
     if file is not None:
         source = read(

@@ -21,6 +21,8 @@ from generation_models import OTHER
 from generation_models import SCRIPT
 from generation_models import SYSTEM
 from generation_models import USER
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench import machine
 from flask_ailydian.engine import decoder
@@ -146,6 +148,41 @@ def test_a_temperature_draws_and_a_seed_repeats_it(engine: OnnxEngine) -> None:
     sharp = decoder.Sampler(0.05, 1)
     calm = [token.id for token in written(engine, ids, choose=sharp)]
     assert "".join(said(calm)) == SCRIPT["otopark"][0]
+
+
+def test_of_the_improbable_nothing_is_drawn_beyond_top_p() -> None:
+    chances = np.log(np.array([0.1, 0.5, 0.06, 0.3, 0.04]))
+
+    def drawn(top_p: float, temperature: float = 1.0) -> set[int]:
+        choose = decoder.Sampler(temperature, 7, top_p)
+        return {choose(chances) for _ in range(500)}
+
+    assert drawn(0.4) == {1} and drawn(0.79) == {1, 3} and drawn(0.81) == {1, 3, 0}
+    # The share is that after the temperature, which makes the first one nearly certain here.
+    assert drawn(0.79, 0.3) == {1} and drawn(1.0) == {0, 1, 2, 3, 4}
+
+
+@given(
+    st.lists(st.text("abc", max_size=4), max_size=12),
+    st.lists(st.text("abc", min_size=1, max_size=4), max_size=4),
+)
+def test_a_text_ends_before_the_first_stop_however_it_is_cut(
+    pieces: list[str], strings: list[str]
+) -> None:
+    stops, shown, stopped = decoder.Stops(strings), "", False
+    for piece in pieces:
+        text, stopped = stops.read(piece)
+        shown += text
+        if stopped:
+            break
+        assert not any(string in shown for string in strings)
+    shown += stops.rest()
+    whole = "".join(pieces)
+    assert whole.startswith(shown) and not any(string in shown for string in strings)
+    assert stopped == any(string in whole for string in strings)
+    assert stopped or shown == whole
+    # Nothing but the stop string itself is missing at the end.
+    assert not stopped or any(whole.startswith(shown + string) for string in strings)
 
 
 def test_a_deadline_and_a_hang_up_end_the_writing_within_a_token() -> None:
