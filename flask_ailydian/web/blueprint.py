@@ -178,7 +178,7 @@ def _allowed() -> list[str]:
 
 
 def _say_allowed(response: Response) -> Response:
-    """Name the methods of the routes alone; Flask counts the last rule's methods too."""
-    if request.method == "OPTIONS" and "Allow" in response.headers:
-        response.headers["Allow"] = ", ".join(_allowed())
+    """Name the methods of the routes: Flask finds none where a rule matches every method."""
+    if request.method == "OPTIONS" and (allowed := _allowed()):
+        response.headers["Allow"] = ", ".join(allowed)
     return response
