@@ -33,7 +33,7 @@ $(VENV)/.browser: $(VENV)/.installed
 	touch $@
 
 test-browser: $(VENV)/.browser ## Every page and component in a real browser (Debian's chromium).
-	$(PY) -m pytest tests/browser
+	$(PY) -m pytest -n $(JOBS) --dist loadfile tests/browser
 
 screenshots: $(VENV)/.browser ## Make the pictures in docs/images anew.
 	AILYDIAN_SCREENSHOTS=docs/images $(PY) -m pytest tests/browser -k screenshot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib.util
 import os
 import re
@@ -100,18 +101,26 @@ def _serve(folder: Path) -> t.Iterator[Site]:
         yield Site(f"http://127.0.0.1:{server.port}", folder)
 
 
+def _together(folders: pytest.TempPathFactory) -> Path:
+    """Return a place in the folder of this run, of which each of several processes has a part."""
+    own = folders.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "history"
+
+
 @pytest.fixture(scope="session")
 def site(_browser_or_skip: None, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     """The example host after four weeks of traffic (see ``history.py``)."""
     folder = tmp_path_factory.mktemp("clinic")
-    # Whoever runs these tests often keeps a history; it is copied, so it stays as it is.
-    kept = os.environ.get("AILYDIAN_BROWSER_HISTORY")
-    if kept and not Path(kept).is_dir():
-        _live(Path(kept))
-    if kept:
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-    else:
-        _live(folder)
+    # Whoever runs these tests often keeps a history, and processes that run them together share
+    # one; it is copied, so it stays as it is.
+    kept = Path(os.environ.get("AILYDIAN_BROWSER_HISTORY") or _together(tmp_path_factory))
+    with kept.with_name(f"{kept.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.is_dir():
+            _live(folder)
+            shutil.copytree(folder, kept)
+        else:
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
     with _serve(folder) as site:
         yield site
 

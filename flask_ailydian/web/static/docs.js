@@ -5,18 +5,42 @@ window.SwaggerUIBundle({
   url: reference.dataset.openapi,
   deepLinking: false,
   validatorUrl: null,
-  onComplete: name,
 });
+// Operations are drawn when they are opened, tried or answered.
+new MutationObserver(name).observe(reference, { childList: true, subtree: true });
 
-// What it leaves nameless or outside of every landmark, and headings that leave a level out.
+// What it leaves nameless or outside of every landmark, headings that leave a level out, and
+// examples that the keyboard cannot scroll.
 function name() {
-  document.getElementById("servers")?.setAttribute("aria-label", "Server");
+  set("#servers", "aria-label", () => "Server");
   for (const [part, label] of [["information", "About"], ["scheme", "Server"]]) {
-    const container = reference.querySelector(`.${part}-container`);
-    container?.setAttribute("role", "region");
-    container?.setAttribute("aria-label", label);
+    set(`.${part}-container`, "role", () => "region");
+    set(`.${part}-container`, "aria-label", () => label);
   }
-  for (const heading of reference.querySelectorAll("h3.opblock-tag, section.models h4")) {
-    heading.setAttribute("aria-level", "2");
+  set("h3.opblock-tag, section.models h4", "aria-level", () => "2");
+  set(".opblock-body h4", "aria-level", () => "3");
+  set(".opblock-body h5", "aria-level", () => "4");
+  set(".opblock-body pre", "tabindex", () => "0");
+  set(".opblock-body table[role=region]", "aria-label", (table) => `Responses of ${of(table)}`);
+  set(".opblock-body textarea", "aria-label", (text) => `Body of ${of(text)}`);
+  const fields = ":is(input:not([type=checkbox]), select)";
+  for (const kind of ["param", "property"]) {
+    const named = (field) => field.closest("tr").dataset[`${kind}Name`];
+    set(`tr[data-${kind}-name] ${fields}`, "aria-label", named);
   }
+}
+
+function set(selector, attribute, value) {
+  for (const node of reference.querySelectorAll(selector)) {
+    node.setAttribute(attribute, value(node));
+  }
+}
+
+// The method and path of the operation that a node is part of.
+function of(node) {
+  const summary = node.closest(".opblock").querySelector(".opblock-summary");
+  const [method, path] = [".opblock-summary-method", ".opblock-summary-path"].map((part) =>
+    summary.querySelector(part).textContent.replaceAll("\u200b", ""),
+  );
+  return `${method} ${path}`;
 }
