@@ -103,9 +103,10 @@ def _state(
     lifecycle.at_drain.append(ledger.drain)
     graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
     pool = SessionPool(budget=settings.model_memory_bytes)
-    serving = Serving(settings, registry, pool, graphs)
+    slots = settings.slots or cores.count()
+    executor = Executor(slots, settings.queue_size)
+    serving = Serving(settings, registry, pool, graphs, slots=slots)
     registry.before_activation(serving.preload)
-    executor = Executor(settings.slots or cores.count(), settings.queue_size)
     redis = None
     if settings.redis_url:
         redis = RedisLink(settings.redis_url, lambda: fingerprint.key_id)
@@ -155,6 +156,7 @@ def _state(
     privacy.exporters["router_lessons"] = router.lessons.export
     privacy.erasers["router_lessons"] = router.lessons.erase
     privacy.pruners.append(router.lessons.prune)
+    privacy.erasers["paid_answers"] = router.third_party.erase
     if settings.budget_day:
         budgets = router.third_party.budgets
         metrics.prometheus.budgets["day"] = lambda: budgets.day_used(settings.budget_day, now())

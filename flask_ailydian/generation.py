@@ -15,9 +15,6 @@ from .serving import Serving
 from .settings import Settings
 from .tracing import span
 
-#: Tokens of prompt and answer together, where the model's folder does not say it.
-CONTEXT = 2048
-
 
 class Piece(t.NamedTuple):
     """What one token added: its text, which may be empty, and how probable the model held it.
@@ -66,13 +63,15 @@ class Generation:
         recipe = model.preprocessing or {}
         system = str(recipe.get("system", self._settings.local_prompt))
         temperature = float(recipe.get("temperature", 0))
-        choose = None if not temperature else decoder.Sampler(temperature, seed or 0)
+        top_p = float(recipe.get("top_p", 1))
+        choose = None if not temperature else decoder.Sampler(temperature, seed or 0, top_p)
+        stops = decoder.Stops(recipe.get("stop", ()))
         end = frozenset(recipe.get("end", ()))
         with self._executor.admitted(deadline, gone) as place:
             with place.decoding(), span("ailydian.preprocessing"):
                 writer = self._serving.writer(model)
                 ids = writer.prompt(recipe.get("template"), system, query)
-            most = min(most, int(recipe.get("context", CONTEXT)) - len(ids))
+            most = min(most, int(recipe.get("context", decoder.CONTEXT)) - len(ids))
             if most < 1 or not ids:
                 message = f"The query is too long for {model.name}."
                 raise ValidationFailed(message, fields={"query": [message]})
@@ -93,5 +92,9 @@ class Generation:
                     # Of the tokeniser's package, which has no exception of its own.
                     except Exception as error:
                         raise ModelFailed() from error
-                    last = "stop" if token.id in end else "length" if number == most else None
-                    yield Piece("" if last == "stop" else text, token.log_chance, last)
+                    text, stopped = stops.read("" if token.id in end else text)
+                    ends = stopped or token.id in end
+                    last = "stop" if ends else "length" if number == most else None
+                    yield Piece(text + stops.rest() if last else text, token.log_chance, last)
+                    if last:
+                        return

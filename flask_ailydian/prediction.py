@@ -214,7 +214,7 @@ class Prediction:
         member = MEMBERS.get(model.task, "inputs")
         value = getattr(given, member)
         if value is None:
-            message = f"{model.name} takes {member!r}."
+            message = f"{model.name} takes {member!r}{recipes.ELSEWHERE.get(model.task, '')}."
             raise ValidationFailed(message, fields={member: [message]})
         if member == "image":
             tensor = preprocessing.load(

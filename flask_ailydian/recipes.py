@@ -11,12 +11,15 @@ from .errors import ValidationFailed
 CLASSIFIES, EMBEDS, WRITES = "text-classification", "text-embedding", "text-generation"
 #: Tasks whose one input is a text.
 TEXT_TASKS = (CLASSIFIES, "query-routing", EMBEDS)
+#: Where a model is asked that takes no text as it is, for whoever sends it one.
+ELSEWHERE = {WRITES: "; a text is answered at /query"}
 #: What the recipe of a text model may hold.
 MEMBERS = {"answers", "threshold", "out_of_scope", "knowledge"}
 MEMBERS |= {"tokenizer", "max_tokens", "pooling"}
 #: What that of a model that writes may hold.
 WRITING = {"tokenizer", "end", "context", "template", "system", "max_tokens", "temperature"}
-WRITING |= {"threshold", "out_of_scope"}
+WRITING |= {"threshold", "out_of_scope", "top_p", "stop"}
+MOST_STOPS = 4
 
 
 def check(task: str, found: dict[str, t.Any], tokenizer: bytes | None) -> dict[str, t.Any] | None:
@@ -78,6 +81,14 @@ def _of_writing(found: dict[str, t.Any]) -> str | None:
     temperature = found.get("temperature", 0)
     if not _is_number(temperature) or not 0 <= temperature <= 2:
         return "The temperature is between 0 and 2."
+    top_p = found.get("top_p", 1)
+    if not _is_number(top_p) or not 0 < top_p <= 1:
+        return "top_p is above 0 and at most 1."
+    stop = found.get("stop", ["."])
+    if not isinstance(stop, list) or not all(isinstance(x, str) and x for x in stop):
+        return "`stop` lists the texts before which an answer ends; none of them is empty."
+    if len(stop) > MOST_STOPS:
+        return f"`stop` lists at most {MOST_STOPS} texts."
     return None
 
 

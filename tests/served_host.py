@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import typing as t
 from pathlib import Path
 
 import onnx_models
 from flask import Flask
+from hosts import dispose
 from hosts import make_host
 
 from flask_ailydian import current_ailydian
-from flask_ailydian.errors import Conflict
 from flask_ailydian.registration import Declared
 
 
-def create_app() -> Flask:
-    """Return the host; its models are registered by whoever starts first."""
-    folder = Path(os.environ["SERVED_FOLDER"])
-    app = make_host(folder, **json.loads(os.environ["SERVED_CONFIG"]))
+def fill(folder: Path, **config: t.Any) -> None:
+    """Make the host's tables and register its models."""
+    app = make_host(folder, **config)
+    shapes = Declared(labels=["circle", "square", "star"])
     with app.app_context():
-        known = {record.name for record in current_ailydian.registry.versions()}
-        shapes = Declared(labels=["circle", "square", "star"])
-        for name, data, declared in (
-            ("timed", onnx_models.timed(), Declared()),
-            ("shapes", onnx_models.classifier(labels=3, size=8), shapes),
-        ):
-            if name not in known:
-                try:
-                    current_ailydian.registry.register(data, name, "v1", declared)
-                except Conflict:
-                    continue
-        app.extensions["sqlalchemy"].engine.dispose()
-    return app
+        register = current_ailydian.registry.register
+        register(onnx_models.timed(), "timed", "v1", Declared())
+        register(onnx_models.classifier(labels=3, size=8), "shapes", "v1", shapes)
+    dispose(app)
+
+
+def create_app() -> Flask:
+    """Return the host; its folder and settings come by the environment."""
+    config = json.loads(os.environ["SERVED_CONFIG"])
+    return make_host(Path(os.environ["SERVED_FOLDER"]), create=False, **config)

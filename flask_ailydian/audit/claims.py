@@ -17,6 +17,7 @@ from ..errors import ValidationFailed
 
 #: How long an ``Idempotency-Key`` is remembered.
 REMEMBERED = timedelta(days=1)
+KEY_TAKEN = "This key came with another request before; use a new key."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +78,7 @@ class Claims:
             raise AuditUnavailable(retry_after=1) from error
         found = self._found(key_hash)
         if found is not None and found.request_hash != request_hash:
-            message = "This key came with another request before; use a new key."
-            raise ValidationFailed(message, fields={"Idempotency-Key": [message]})
+            raise ValidationFailed(KEY_TAKEN, fields={"Idempotency-Key": [KEY_TAKEN]})
         if found is None or found.status is None:
             raise Conflict(
                 "The first request with this key is still being answered.", retry_after=1

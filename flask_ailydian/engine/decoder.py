@@ -20,6 +20,12 @@ IDS, MASK, PLACES, LOGITS = "input_ids", "attention_mask", "position_ids", "logi
 #: What exporters call the keys and values of a layer, as they go in and as they come out.
 PAST, PRESENT = re.compile(r"past(?:_key_values)?(.+)"), re.compile(r"present(.+)")
 
+#: Tokens of prompt and answer together, where the model's folder does not say it.
+CONTEXT = 2048
+#: Caches that a text takes while it is written: what goes into a run, what ONNX Runtime makes of
+#: it, and the copy that comes out.
+CACHES = 3
+
 Run = c.Callable[[dict[str, Array]], dict[str, Array]]
 Specs = t.Sequence[TensorSpec]
 
@@ -136,13 +142,57 @@ class Sampler:
     """Draws tokens by their probability, flattened or sharpened; the seed makes it repeatable.
 
     :param temperature: Above zero: below one the probable gain, above one the improbable do.
+    :param top_p: Of the most probable tokens, so many are drawn from that their probabilities, at
+        that temperature, come to this; with one, all of them.
     """
 
-    def __init__(self, temperature: float, seed: int) -> None:
+    def __init__(self, temperature: float, seed: int, top_p: float = 1.0) -> None:
         self._temperature = temperature
+        self._top_p = top_p
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, log_chances: Array) -> int:
         scores = log_chances / self._temperature
         weights = np.exp(scores - scores.max())
-        return int(self._rng.choice(weights.size, p=weights / weights.sum()))
+        weights /= weights.sum()
+        if self._top_p < 1:
+            order = np.argsort(-weights)
+            enough = int(np.searchsorted(np.cumsum(weights[order]), self._top_p))
+            weights[order[enough + 1 :]] = 0
+            weights /= weights.sum()
+        return int(self._rng.choice(weights.size, p=weights))
+
+
+class Stops:
+    """Ends a text before the first of some strings, wherever the pieces of it begin and end.
+
+    What may be the beginning of such a string is held back until it is known.
+
+    :param strings: None of them empty.
+    """
+
+    def __init__(self, strings: t.Sequence[str]) -> None:
+        self._strings = strings
+        self._held = ""
+
+    def read(self, piece: str) -> tuple[str, bool]:
+        """Return what may be shown after one more piece, and whether the text ends with that."""
+        text = self._held + piece
+        ends = [place for string in self._strings if (place := text.find(string)) >= 0]
+        if ends:
+            self._held = ""
+            return text[: min(ends)], True
+        kept = max((_begun(text, string) for string in self._strings), default=0)
+        self._held = text[len(text) - kept :]
+        return text[: len(text) - kept], False
+
+    def rest(self) -> str:
+        """Return what was held back of a text that has come to its end."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _begun(text: str, string: str) -> int:
+    """Return how many characters at the end of *text* may be the beginning of *string*."""
+    longest = min(len(text), len(string) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)

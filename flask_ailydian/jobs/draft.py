@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import hashlib
 import json
 import typing as t
 from datetime import timedelta
@@ -43,11 +44,14 @@ class Draft:
         asked: Asked,
         key_hash: str | None,
         show: c.Callable[[str], dict[str, t.Any]],
+        earlier: c.Callable[[str, Asked], dict[str, t.Any] | None],
     ) -> None:
         self.id = new_id()
         self._store = store
         self._queue = queue
         self._show = show
+        self._earlier = earlier
+        self._inputs = hashlib.sha256()
         self._holding = holding
         self._ledger = ledger
         self._settings = settings
@@ -69,7 +73,7 @@ class Draft:
         position = self._room()
         subject = self._subject()
         self._holding.put(self.id, position, subject.seal(data, place(self.id, position, "input")))
-        self._add(subject, Entry())
+        self._add(subject, Entry(), hashlib.sha256(data).hexdigest())
 
     def refuse(self, code: str) -> None:
         """Add an input that was not taken; it is answered with that error, and on record."""
@@ -90,8 +94,9 @@ class Draft:
         """
         if not self._rows:
             raise ValidationFailed(fields={"image": ["At least one input."]})
-        if self._key_hash is not None and (earlier := self._store.by_key(self._key_hash)):
-            return self._show(earlier.id)
+        asked = dataclasses.replace(self._asked, inputs=self._inputs.hexdigest())
+        if self._key_hash is not None and (shown := self._earlier(self._key_hash, asked)):
+            return shown
         self._queue.reach()
         subject = self._subject()
         moment = now()
@@ -100,9 +105,7 @@ class Draft:
             "key_hash": self._key_hash,
             "model_name": self._asked.model_name,
             "subject_ref": subject.ref,
-            "asked": subject.seal(
-                json.dumps(dataclasses.asdict(self._asked)).encode(), f"job {self.id}"
-            ),
+            "asked": subject.seal(json.dumps(dataclasses.asdict(asked)).encode(), f"job {self.id}"),
             "status": "open",
             "total": len(self._rows),
             "created_at": moment,
@@ -121,9 +124,9 @@ class Draft:
             self._ledger.note("job_submitted", actor=self._asked.actor, detail=detail, work=work)
         except sa.exc.IntegrityError:
             # The same key came twice at once, and the other was first.
-            if self._key_hash is None or (other := self._store.by_key(self._key_hash)) is None:
+            if self._key_hash is None or (shown := self._earlier(self._key_hash, asked)) is None:
                 raise
-            return self._show(other.id)
+            return shown
         self._submitted = True
         self._queue.wake(self.id, min(len(self._rows), self._settings.jobs_parallel))
         return self._show(self.id)
@@ -134,8 +137,9 @@ class Draft:
             raise ValidationFailed(fields={"image": [f"At most {most} inputs."]})
         return len(self._rows)
 
-    def _add(self, subject: Subject, entry: Entry) -> None:
+    def _add(self, subject: Subject, entry: Entry, digest: str = "") -> None:
         position = len(self._rows)
+        self._inputs.update(f"{digest}{entry.to_json()}\n".encode())
         self._rows.append(
             {
                 "job_id": self.id,

@@ -45,6 +45,8 @@ class Asked:
     user_id: str | None = None
     top_k: int | None = None
     explain: bool = False
+    #: Of the inputs, so that a repeated request can be told from another one.
+    inputs: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ..audit.claims import KEY_TAKEN
 from ..audit.fingerprint import Fingerprint
 from ..audit.keys import KeyUnavailable
 from ..audit.ledger import Detail
@@ -17,6 +18,7 @@ from ..clock import now
 from ..errors import Conflict
 from ..errors import NotFound
 from ..errors import Overloaded
+from ..errors import ValidationFailed
 from ..inference import Inference
 from ..registry import Registry
 from ..settings import Settings
@@ -85,7 +87,28 @@ class Jobs:
             asked,
             hashed,
             self.state,
+            self._earlier,
         )
+
+    def _earlier(self, key_hash: str, asked: Asked) -> dict[str, t.Any] | None:
+        """Return how the job stands that came with a key before, if one did.
+
+        :raises ValidationFailed: when that was another one: a key that somebody guesses shows
+            nobody's job.
+        """
+        job = self._store.by_key(key_hash)
+        if job is None:
+            return None
+        if self._asked(job) != asked:
+            raise ValidationFailed(KEY_TAKEN, fields={"Idempotency-Key": [KEY_TAKEN]})
+        return self.state(job.id)
+
+    def _asked(self, job: Job) -> Asked | None:
+        """Return what was asked; ``None`` after the erasure of who did."""
+        try:
+            return self.items.asked(job)
+        except KeyUnavailable:
+            return None
 
     def state(self, id: str) -> dict[str, t.Any]:
         """Return how a job stands, and wake workers for what has been left lying.
@@ -104,10 +127,7 @@ class Jobs:
         :raises NotFound: when there is none, or it is somebody else's.
         """
         job = self._store.get(id)
-        try:
-            asked = self.items.asked(job)
-        except KeyUnavailable:
-            asked = None
+        asked = self._asked(job)
         if asked is None or asked.actor != actor:
             raise NotFound("There is no such job.")
 

@@ -2,7 +2,8 @@
 
 Requests come at random (a Poisson process), wait in one line, and are answered by as many slots
 as there are. How fast each goes depends on how many are answered at once, as measured: two runs
-on two cores share caches and memory, and a lone caller may use every core.
+on two cores share caches and memory. One that begins while no other is answered may use every core
+until it ends, and one that begins beside another stays on its own core when it is left alone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Figures:
     :param slots: Requests answered at once.
     :param seconds: By how many are answered at once: seconds from a request's start to its end.
     :param spread: Lengths of single requests as multiples of their mean.
-    :param cpu_seconds: Processor seconds of a request.
+    :param cpu_seconds: Processor seconds of a request when every slot is busy.
+    :param lone_cpu_seconds: Processor seconds of a request that is alone.
     :param bytes_per_request: By how much the database grows.
     :param memory_bytes: Of the serving processes, with the model loaded.
     """
@@ -38,6 +40,7 @@ class Figures:
     seconds: dict[int, float]
     spread: tuple[float, ...]
     cpu_seconds: float
+    lone_cpu_seconds: float
     bytes_per_request: float
     memory_bytes: int
 
@@ -46,11 +49,28 @@ class Figures:
         """Requests a second with every slot busy."""
         return self.slots / self.seconds[self.slots]
 
-    def pace(self) -> list[float]:
-        """Return the speed of each request by how many are answered at once, in 1/s, from 0 on."""
+    def paces(self) -> list[Pace]:
+        """Return how fast requests go by how many are answered at once, from none on."""
         known = sorted(self.seconds)
         lengths = np.interp(range(self.slots + 1), known, [self.seconds[count] for count in known])
-        return [1.0 / float(length) for length in lengths]
+        # One that is left by the others goes on as it began: on one core.
+        lengths[1] = lengths[min(2, self.slots)]
+        cores = self.cpu_seconds * self.capacity
+        wide = self.lone_cpu_seconds / self.seconds[1]
+        paces = []
+        for count, length in enumerate(lengths):
+            # Threads get equal parts of the cores, and who began alone has the most of them.
+            part = min(1.0, cores / (wide + count - 1)) if count > 1 else 1.0
+            paces.append(Pace(part / self.seconds[1], part / float(length), 1 / float(length)))
+        return paces
+
+
+class Pace(t.NamedTuple):
+    """Speeds of requests, in 1/s: of one that began alone, of those beside it, and without one."""
+
+    first: float
+    beside: float
+    others: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,43 +98,49 @@ def predict(
     else:
         warm_up = 0
     work = chance.choice(figures.spread, len(arrivals)).tolist()
-    times = _played(arrivals, work, figures.pace())[warm_up:]
+    times = _played(arrivals, work, figures.paces())[warm_up:]
     p50, p95, p99 = (float(np.percentile(times, q)) for q in (50, 95, 99))
     return Prediction(rate, rate / figures.capacity, p50, p95, p99)
 
 
 def _played(
-    arrivals: c.Sequence[float], work: c.Sequence[float], pace: c.Sequence[float]
+    arrivals: c.Sequence[float], work: c.Sequence[float], paces: c.Sequence[Pace]
 ) -> list[float]:
     """Return the seconds that each request takes, in the order of their ends."""
-    slots = len(pace) - 1
+    slots = len(paces) - 1
     waiting: collections.deque[int] = collections.deque()
     left: dict[int, float] = {}
+    # Which one began alone and is still answered.
+    wide: int | None = None
     times: list[float] = []
     moment, coming = 0.0, 0
     while coming < len(arrivals) or left:
         arrival = arrivals[coming] if coming < len(arrivals) else math.inf
-        speed = pace[len(left)]
-        if left:
-            first = min(left, key=left.__getitem__)
-            end = moment + left[first] / speed
-        else:
-            first, end = -1, math.inf
+        pace = paces[len(left)]
+        others = pace.others if wide is None else pace.beside
+        until = {
+            request: rest / (pace.first if request == wide else others)
+            for request, rest in left.items()
+        }
+        first = min(until, key=until.__getitem__, default=-1)
+        end = moment + until[first] if left else math.inf
         passed = min(arrival, end) - moment
         for request in left:
-            left[request] -= passed * speed
+            left[request] -= passed * (pace.first if request == wide else others)
         moment += passed
         if end <= arrival:
             del left[first]
+            wide = None if first == wide else wide
             times.append(moment - arrivals[first])
             if waiting:
                 request = waiting.popleft()
                 left[request] = work[request]
+        elif len(left) < slots:
+            wide = coming if not left else wide
+            left[coming] = work[coming]
+            coming += 1
         else:
-            if len(left) < slots:
-                left[coming] = work[coming]
-            else:
-                waiting.append(coming)
+            waiting.append(coming)
             coming += 1
     return times
 

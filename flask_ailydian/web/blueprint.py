@@ -10,6 +10,7 @@ from flask import Blueprint
 from flask import current_app
 from flask import request
 from flask import Response
+from flask.blueprints import BlueprintSetupState
 from werkzeug import exceptions
 from werkzeug.routing import RequestRedirect
 
@@ -32,7 +33,8 @@ from .views import pages
 from .views import privacy
 from .views import query
 
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+#: What a route may answer to; what else is sent, ``PROPFIND`` or a made-up word, is refused.
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +136,14 @@ def create_blueprint() -> Blueprint:
         blueprint.add_url_rule(
             path, "unmatched", _unmatched, methods=METHODS, provide_automatic_options=False
         )
+    blueprint.record(_match_any_method)
     return blueprint
+
+
+def _match_any_method(setup: BlueprintSetupState) -> None:
+    """Let the last rule match every method there is: Flask's own way of adding it needs a list."""
+    for rule in setup.app.url_map.iter_rules(f"{setup.name}.unmatched"):
+        rule.methods = None
 
 
 def _refuse_nul() -> None:
@@ -170,7 +179,7 @@ def _allowed() -> list[str]:
 
 
 def _say_allowed(response: Response) -> Response:
-    """Name the methods of the routes alone; Flask counts the last rule's methods too."""
-    if request.method == "OPTIONS" and "Allow" in response.headers:
-        response.headers["Allow"] = ", ".join(_allowed())
+    """Name the methods of the routes: Flask finds none where a rule matches every method."""
+    if request.method == "OPTIONS" and (allowed := _allowed()):
+        response.headers["Allow"] = ", ".join(allowed)
     return response

@@ -10,11 +10,11 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
+import servers
 from browser.clinic import PASSWORD
 from browser.clinic import SETTINGS
 from PIL import Image
@@ -75,7 +75,6 @@ class Site:
 
 def _environment(folder: Path) -> dict[str, str]:
     return {
-        **os.environ,
         **SETTINGS,
         "EXAMPLE_INSTANCE": str(folder),
         "PYTHONPATH": os.pathsep.join(map(str, (TESTS, REPOSITORY))),
@@ -88,7 +87,7 @@ def _live(folder: Path, *arguments: str) -> None:
     """Write a history into *folder*."""
     run = [sys.executable, "-m", "browser.history", *arguments]
     made = subprocess.run(
-        run, cwd=REPOSITORY, env=_environment(folder), capture_output=True, text=True
+        run, cwd=REPOSITORY, env=os.environ | _environment(folder), capture_output=True, text=True
     )
     assert made.returncode == 0, made.stdout + made.stderr
 
@@ -96,32 +95,9 @@ def _live(folder: Path, *arguments: str) -> None:
 @contextlib.contextmanager
 def _serve(folder: Path) -> t.Iterator[Site]:
     """Serve the example host in *folder* with gunicorn."""
-    log = folder / "server.log"
-    serve = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--threads", "6"]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*serve, "browser.clinic:create_app()"],
-            cwd=REPOSITORY,
-            env=_environment(folder),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Site(_url(process, log), folder)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _url(process: subprocess.Popen[bytes], log: Path) -> str:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
-        if found:
-            return found[0]
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
+    start = ["gunicorn", "--bind", "127.0.0.1:0", "--threads", "6", "browser.clinic:create_app()"]
+    with servers.run(start, folder, _environment(folder), cwd=REPOSITORY) as server:
+        yield Site(f"http://127.0.0.1:{server.port}", folder)
 
 
 @pytest.fixture(scope="session")

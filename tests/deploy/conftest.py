@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from databases import database
 from deployed_host import Host
+from servers import logged
 
 
 def _prepare(host: Host) -> None:
@@ -45,11 +46,12 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> t.It
             folder.mkdir()
             made = Host(folder, url)
             _prepare(made)
-        try:
-            yield made
-        finally:
-            made.run("ailydian", "deploy", "stop")
-            _nobody_left(folder)
+        with logged(made.place):
+            try:
+                yield made
+            finally:
+                made.run("ailydian", "deploy", "stop")
+                _nobody_left(folder)
 
 
 def _nobody_left(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -20,8 +21,12 @@ from generation_models import OTHER
 from generation_models import SCRIPT
 from generation_models import SYSTEM
 from generation_models import USER
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bench import machine
 from flask_ailydian.engine import decoder
+from flask_ailydian.engine import memory
 from flask_ailydian.engine.ahead import ahead
 from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.engine.probe import probe
@@ -145,6 +150,41 @@ def test_a_temperature_draws_and_a_seed_repeats_it(engine: OnnxEngine) -> None:
     assert "".join(said(calm)) == SCRIPT["otopark"][0]
 
 
+def test_of_the_improbable_nothing_is_drawn_beyond_top_p() -> None:
+    chances = np.log(np.array([0.1, 0.5, 0.06, 0.3, 0.04]))
+
+    def drawn(top_p: float, temperature: float = 1.0) -> set[int]:
+        choose = decoder.Sampler(temperature, 7, top_p)
+        return {choose(chances) for _ in range(500)}
+
+    assert drawn(0.4) == {1} and drawn(0.79) == {1, 3} and drawn(0.81) == {1, 3, 0}
+    # The share is that after the temperature, which makes the first one nearly certain here.
+    assert drawn(0.79, 0.3) == {1} and drawn(1.0) == {0, 1, 2, 3, 4}
+
+
+@given(
+    st.lists(st.text("abc", max_size=4), max_size=12),
+    st.lists(st.text("abc", min_size=1, max_size=4), max_size=4),
+)
+def test_a_text_ends_before_the_first_stop_however_it_is_cut(
+    pieces: list[str], strings: list[str]
+) -> None:
+    stops, shown, stopped = decoder.Stops(strings), "", False
+    for piece in pieces:
+        text, stopped = stops.read(piece)
+        shown += text
+        if stopped:
+            break
+        assert not any(string in shown for string in strings)
+    shown += stops.rest()
+    whole = "".join(pieces)
+    assert whole.startswith(shown) and not any(string in shown for string in strings)
+    assert stopped == any(string in whole for string in strings)
+    assert stopped or shown == whole
+    # Nothing but the stop string itself is missing at the end.
+    assert not stopped or any(whole.startswith(shown + string) for string in strings)
+
+
 def test_a_deadline_and_a_hang_up_end_the_writing_within_a_token() -> None:
     # A call takes many seconds: nothing but the end of the run itself ends it in time.
     slow = OnnxEngine(generation_models.decoder(work=3_000_000), threads=1)
@@ -175,6 +215,36 @@ def test_a_decoder_is_known_by_its_inputs(past: str, present: str) -> None:
     assert not decoder.writes(inputs, outputs) and not decoder.writes([*inputs, cache], outputs[:1])
     branch = TensorSpec("use_cache_branch", "bool", (1,))
     assert not decoder.writes([*inputs, cache, branch], outputs)
+
+
+def test_texts_take_the_memory_that_is_counted_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation_models, "WIDTH", 2048)
+    wide = OnnxEngine(generation_models.decoder(), threads=1)
+    length, writers = 2000, 2
+    one = decoder.cache_bytes(wide.inputs, length)
+    memory.give_back()
+    before, seen, over = machine.memory_bytes(os.getpid()), [0], threading.Event()
+
+    def write() -> None:
+        def run(arrays: dict[str, t.Any]) -> dict[str, t.Any]:
+            return wide.run(arrays, deadline=None)
+
+        for _ in decoder.write(run, wide.inputs, wide.outputs, [5] * (length - 20), most=20):
+            pass
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            seen.append(machine.memory_bytes(os.getpid()) - before)
+
+    threads = [threading.Thread(target=work) for work in (watch, *[write] * writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join()
+    over.set()
+    threads[0].join()
+    # A little above what is counted: what the allocator keeps of it.
+    assert 1.5 * writers * one < max(seen) < 1.2 * writers * decoder.CACHES * one
 
 
 def test_scores_that_are_no_numbers_are_the_models_failure(engine: OnnxEngine) -> None:

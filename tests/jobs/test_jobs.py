@@ -241,6 +241,21 @@ def test_the_same_key_is_the_same_job(host: Flask) -> None:
     assert len(kept(host)) == 3
 
 
+@pytest.mark.parametrize(
+    ("pictures", "fields"),
+    [(PICTURES[:2], {}), (PICTURES, {"user_id": "p-9"}), (PICTURES, {"top_k": "1"})],
+)
+def test_a_key_that_is_guessed_shows_nobody_s_job(
+    host: Flask, pictures: list[bytes], fields: dict[str, str]
+) -> None:
+    headers = {"Idempotency-Key": "night-shift"}
+    first = submit(host, *PICTURES, headers=headers).json["job"]
+    answer = submit(host, *pictures, headers=headers, **fields)
+    assert answer.status_code == 422 and first["id"] not in answer.text
+    assert list(answer.json["fields"]) == ["Idempotency-Key"]
+    assert len(kept(host)) == 3
+
+
 def test_erasing_a_person_empties_their_items(host: Flask) -> None:
     mine = submit(host, *PICTURES, user_id="p-3").json["job"]
     work(host, mine["id"])

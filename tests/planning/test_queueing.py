@@ -21,6 +21,7 @@ def figures(slots: int = 1, seconds: float = 0.05, *, steady: bool = False) -> F
         seconds={count: seconds for count in range(1, slots + 1)},
         spread=tuple((spread / spread.mean()).tolist()),
         cpu_seconds=seconds,
+        lone_cpu_seconds=seconds,
         bytes_per_request=1000.0,
         memory_bytes=10**8,
     )
@@ -54,12 +55,25 @@ def test_an_idle_machine_answers_in_the_measured_time() -> None:
 
 
 def test_lone_requests_go_as_fast_as_lone_ones_do() -> None:
-    quick = Figures("m", 2, {1: 0.03, 2: 0.06}, (1.0,), 0.06, 0.0, 0)
+    quick = Figures("m", 2, {1: 0.03, 2: 0.06}, (1.0,), 0.06, 0.06, 0.0, 0)
     assert quick.capacity == pytest.approx(2 / 0.06)
     assert predict(quick, 0.1).p50 == pytest.approx(0.03)
-    # Two that come together share: each takes the longer time.
+
+
+def test_one_that_begins_beside_another_stays_on_its_core() -> None:
+    # Two cores, which a lone request uses both of: three threads share them, two to one.
+    quick = Figures("m", 2, {1: 0.03, 2: 0.06}, (1.0,), 0.06, 0.06, 0.0, 0)
     found = predict(quick, 1, arrivals=[0.0, 0.0])
-    assert found.p99 == pytest.approx(0.06)
+    # The first takes 0.03 / (2/3); by then half of the other is done, and half is left.
+    assert found.p50 == pytest.approx((0.045 + 0.075) / 2)
+    assert found.p99 == pytest.approx(0.075, rel=0.01)
+    # Where a lone request uses one core, there is room for two, and both take what they take.
+    narrow = Figures("m", 2, {1: 0.05, 2: 0.06}, (1.0,), 0.06, 0.05, 0.0, 0)
+    found = predict(narrow, 1, arrivals=[0.0, 0.0])
+    assert found.p50 == pytest.approx((0.05 + 0.06) / 2)
+    # Of three, the third waits for the first and begins beside the second.
+    found = predict(quick, 1, arrivals=[0.0, 0.0, 0.0])
+    assert found.p99 == pytest.approx(0.105, rel=0.01)
 
 
 def test_the_moments_given_are_played_through() -> None:

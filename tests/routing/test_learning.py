@@ -61,12 +61,29 @@ def test_the_measures_on_a_case_worked_by_hand() -> None:
     outcomes = Outcomes(np.array([0.0, 1.0, 0.0, 1.0]), np.ones(4))
     # Both gains first: the curve is 0, .5, 1, 1, 1.
     best = np.array([4.0, 1.0, 3.0, 2.0])
-    assert measures.apgr(best, outcomes) == pytest.approx((0.25 + 0.75 + 1 + 1) / 4)
-    assert measures.cpt(best, outcomes, 0.5) == 0.25 and measures.cpt(best, outcomes, 0.8) == 0.5
-    assert measures.apgr_11(best, outcomes) == pytest.approx(
-        (0 + 0.2 + 0.4 + 0.6 + 0.8 + 6 * 1) / 11
-    )
+    recovery = measures.Ranking(best, outcomes).recovery()
+    assert recovery.apgr() == pytest.approx((0.25 + 0.75 + 1 + 1) / 4)
+    assert recovery.cpt(0.5) == 0.25 and recovery.cpt(0.8) == 0.5
+    assert recovery.apgr_11() == pytest.approx((0 + 0.2 + 0.4 + 0.6 + 0.8 + 6 * 1) / 11)
+    # Three with the same score are sent together: each gives two thirds of a gain.
+    tied = measures.Ranking(np.array([1.0, 0.0, 1.0, 1.0]), outcomes).recovery()
+    assert tied.share.tolist() == [0, 1, 1] and tied.sent.tolist() == [0, 3, 4]
+    assert tied.cpt(0.5) == 0.5 and tied.cpt(0.8) == 0.75
     assert measures.curve(best, outcomes, 3) == [[0.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
+
+
+@given(st.integers(2, 60), st.integers(1, 30), st.integers(0, 1000))
+def test_a_sample_is_measured_as_a_table_of_its_own(count: int, levels: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    scores = chance.integers(0, levels, count).astype(float)
+    weak, strong = chance.integers(0, 2, (2, count)).astype(float)
+    outcomes = Outcomes(weak, strong)
+    rows = chance.integers(0, count, count)
+    if outcomes.take(rows).gain.sum() > 0:
+        sampled = measures.Ranking(scores, outcomes).recovery(np.bincount(rows, minlength=count))
+        alone = measures.Ranking(scores[rows], outcomes.take(rows)).recovery()
+        for name, measure in measures.MEASURES.items():
+            assert measure(sampled) == pytest.approx(measure(alone)), name
 
 
 @given(st.integers(2, 60), st.integers(0, 1000))

@@ -410,7 +410,7 @@ def test_a_text_that_cannot_be_looked_through_does_not_leave(make_twin: t.Any) -
 
 
 def test_the_same_question_is_paid_for_once_by_each_user(make_twin: t.Any) -> None:
-    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"])
+    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"], AILYDIAN_TRUST_USER_ID=True)
     first = ask(app, LONG, user_id="u1").json
     again = ask(app, f"  {LONG.replace('Hasta', 'HASTA')} ", user_id="u1").json
     assert again["cached"] and again["answer"] == first["answer"]
@@ -418,7 +418,57 @@ def test_the_same_question_is_paid_for_once_by_each_user(make_twin: t.Any) -> No
     assert "cached" not in ask(app, LONG, user_id="u2").json
     assert "cached" not in ask(app, LONG, user_id="u1", domain="legal").json
     assert "cached" not in ask(app, LONG).json and "cached" not in ask(app, LONG).json
-    assert len(twin.asked) == 5
+    # Another limit may be another answer.
+    assert "cached" not in ask(app, LONG, user_id="u1", max_tokens=3).json
+    assert len(twin.asked) == 6
+
+
+def test_naming_somebody_else_gives_nobody_their_answer(make_twin: t.Any) -> None:
+    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"])
+    state = app.extensions["ailydian"]
+
+    def cached(**more: t.Any) -> bool:
+        return "cached" in ask(app, LONG, **more).json
+
+    with app.app_context():
+        # The host itself names them: they are who they are.
+        assert "cached" not in state.answer(LONG, user_id="u1")
+        assert state.answer(LONG, user_id="u1")["cached"]
+    # A request that nobody vouches for only says so.
+    assert not cached(user_id="u1") and not cached(user_id="u1")
+    state.gate.actor(lambda: "nurse")
+    # Another one whom the gate knows, for the same person, and then for another.
+    assert not cached(user_id="u1") and cached(user_id="u1")
+    assert not cached(user_id="u2") and not cached()
+    # Who they are by the gate is who they are by the host's own name for them.
+    state.gate.actor(lambda: "u1")
+    assert cached() and cached(user_id="u1") and not cached(user_id="nurse")
+    assert len(twin.asked) == 7
+
+
+def test_names_that_look_alike_together_are_told_apart(make_twin: t.Any) -> None:
+    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"])
+    gate = app.extensions["ailydian"].gate
+    gate.actor(lambda: "a")
+    assert "cached" not in ask(app, LONG, user_id="b for c").json
+    gate.actor(lambda: "a for b")
+    assert "cached" not in ask(app, LONG, user_id="c").json
+    assert len(twin.asked) == 2
+
+
+def test_an_answer_for_all_is_for_those_nobody_knows_too(make_twin: t.Any) -> None:
+    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"], AILYDIAN_CACHE_ACROSS_USERS=True)
+    assert "cached" not in ask(app, LONG, user_id="u1").json
+    assert ask(app, LONG).json["cached"] and ask(app, LONG, user_id="u2").json["cached"]
+    assert len(twin.asked) == 1
+
+
+def test_an_erasure_empties_the_cache(make_twin: t.Any) -> None:
+    app, twin = make_twin(AILYDIAN_CACHE_DOMAINS=["chat"], AILYDIAN_TRUST_USER_ID=True)
+    ask(app, LONG, user_id="u1")
+    with app.app_context():
+        app.extensions["ailydian"].privacy.erase("u1")
+    assert "cached" not in ask(app, LONG, user_id="u1").json and len(twin.asked) == 2
 
 
 # Many at once

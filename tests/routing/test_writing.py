@@ -23,6 +23,8 @@ from routing.test_query import events_of
 
 from flask_ailydian import current_ailydian
 from flask_ailydian import recipes
+from flask_ailydian.engine import cores
+from flask_ailydian.engine import decoder
 from flask_ailydian.errors import ClientGone
 from flask_ailydian.errors import ValidationFailed
 from flask_ailydian.registration import Declared
@@ -99,8 +101,10 @@ def test_a_folder_answers_in_one_piece(make_writer: t.Any) -> None:
     (record,) = app.extensions["ailydian"].registry.versions()
     recipe = record.preprocessing
     assert recipe["context"] == generation_models.CONTEXT and len(recipe["template"]) == 3
-    # One full cache counts in the budget of memory.
-    assert record.memory_bytes - record.report.loaded_bytes == 2 * 2 * 4 * 4 * recipe["context"]
+    # Full caches for a text in each slot count in the budget of memory.
+    cache = 2 * 2 * 4 * 4 * recipe["context"]
+    cost = app.extensions["ailydian"].serving.cost(record)
+    assert cost - record.report.loaded_bytes == cores.count() * decoder.CACHES * cache
 
 
 def test_a_stream_gives_whole_characters_and_is_on_record_before_the_first(
@@ -182,6 +186,11 @@ def test_a_model_may_decline_what_it_is_not_sure_of(make_app: t.Any, folder: Pat
         ({"template": ["a", "b"]}, "three texts"),
         ({"system": 1}, "system"),
         ({"temperature": 3}, "between 0 and 2"),
+        ({"top_p": 0}, "top_p is above 0"),
+        ({"top_p": True}, "top_p is above 0"),
+        ({"stop": "."}, "`stop` lists the texts"),
+        ({"stop": ["a", ""]}, "none of them is empty"),
+        ({"stop": list("abcde")}, "at most 4"),
         ({"pooling": "mean"}, "A model that writes has"),
     ],
 )
@@ -263,6 +272,57 @@ def test_chance_is_recorded_by_its_seed(make_writer: t.Any) -> None:
     assert body["answer"] == SCRIPT["kütüphane"][0]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("stop", "given"),
+    [
+        # Across tokens, each of which is one letter or less here.
+        ("açılır", "İşte: 09.00'da "),
+        ("🙂", "İşte: 09.00'da açılır. Çiçek, ığdır, şapka "),
+        # What began like it and was not is shown, at the very end too.
+        ("09.00'de", SCRIPT["kütüphane"][0]),
+        ("🇹🇷!?", SCRIPT["kütüphane"][0]),
+    ],
+)
+def test_an_answer_ends_before_a_stop_string(
+    make_writer: t.Any, stop: str, given: str, stream: bool
+) -> None:
+    app, twin = make_writer("--stop", "bambaşka", "--stop", stop)
+    response = ask(app, SURE, stream=stream)
+    events = events_of(response) if stream else [("done", response.json)]
+    body = events[-1][1]
+    assert (body["answer"], body["local"]["finish"]) == (given, "stop") and not twin.asked
+    if stream:
+        assert "".join(data["text"] for name, data in events if name == "delta") == given
+    (record,) = app.extensions["ailydian"].registry.versions()
+    assert record.preprocessing["stop"] == ["bambaşka", stop]
+    tokens = len(generation_models.tokenizer().encode(SCRIPT["kütüphane"][0]).ids) + 1
+    assert (body["local"]["tokens"] < tokens) == (given != SCRIPT["kütüphane"][0]) and idle(app)
+
+
+def test_an_answer_that_is_cut_shows_what_only_began_like_a_stop_string(make_writer: t.Any) -> None:
+    app, _ = make_writer("--stop", "şğşx", "--max-tokens", "6")
+    body = ask(app, ENDLESS).json
+    # Two tokens a letter.
+    assert (body["answer"], body["local"]["finish"]) == ("şğş", "length")
+
+
+def test_top_p_keeps_an_answer_to_what_is_probable(make_writer: t.Any, folder: Path) -> None:
+    # Without it, chance at this temperature writes another text each time.
+    app, _ = make_writer("--temperature", "2", "--top-p", "0.05", "--threshold", "0.1")
+    for _ in range(3):
+        assert ask(app, UNSURE).json["answer"] == SCRIPT["otopark"][0]
+    config = json.loads((folder / "genai_config.json").read_text())
+    config["search"] |= {"do_sample": True, "top_p": 0.25, "temperature": 0.9}
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"stop_strings": "saati"}))
+    assert add(app, folder, name="other").exit_code == 0
+    with app.app_context():
+        recipe = current_ailydian.registry.get("other", "v1").preprocessing
+    # What the folder says, but no chance that nobody asked for.
+    assert (recipe["top_p"], recipe["stop"]) == (0.25, ["saati"]) and "temperature" not in recipe
+
+
 def change(folder: Path, **more: t.Any) -> None:
     config = json.loads((folder / "genai_config.json").read_text())
     config["model"]["decoder"] |= more
@@ -308,7 +368,7 @@ def test_it_is_asked_with_queries_alone(make_writer: t.Any) -> None:
     app, _ = make_writer()
     given = {"model_name": "yazar", "text": "merhaba"}
     response = app.test_client().post("/api/pytorch/inference", json=given)
-    assert response.status_code == 422
+    assert response.status_code == 422 and "answered at /query" in response.text
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(

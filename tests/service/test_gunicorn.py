@@ -5,16 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import json
-import os
 import re
-import subprocess
-import sys
-import time
 import typing as t
 from pathlib import Path
 
 import onnx_models
 import pytest
+import servers
 from databases import database
 from hosts import dispose
 from hosts import make_host
@@ -48,38 +45,17 @@ def server(tmp_path: Path) -> t.Iterator[tuple[int, Path]]:
                 onnx_models.classifier(), "shapes", "v1", declared, activate=True
             )
         dispose(app)
-        counts, log = tmp_path / "counts", tmp_path / "server.log"
+        counts = tmp_path / "counts"
         counts.mkdir()
         (tmp_path / "host_app.py").write_text(
             HOST.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))
         )
-        command = [sys.executable, "-m", "gunicorn", "host_app:app", "--bind", "127.0.0.1:0"]
+        command = ["gunicorn", "host_app:app", "--bind", "127.0.0.1:0"]
         command += ["--workers", str(WORKERS), "--max-requests", "150"]
         command += ["--max-requests-jitter", "30", "--timeout", "120"]
         environment = {"DATABASE_URL": url, "PROMETHEUS_MULTIPROC_DIR": str(counts)}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=tmp_path,
-                env=os.environ | environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield _port(log), log
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-
-
-def _port(log: Path) -> int:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log.read_text())
-        if found:
-            return int(found[1])
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
+        with servers.run(command, tmp_path, environment, cwd=tmp_path) as running:
+            yield running.port, running.log
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
