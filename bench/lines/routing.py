@@ -65,6 +65,7 @@ def measure(bench: Bench) -> list[Row]:
             found["alone"].add(np.percentile(_routing(done), 99), meter)
     asked = f"of {bench.count(QUERIES)} from {CLIENTS} clients"
     note = "as the answers say it: from the query to the decision, what it costs included"
+    longest = max(len(query.split()) for query in LONGER)
     return [
         Row("routing", f"answers without their ledger rows, {asked}", found["lost"], ("<=", 0)),
         Row("routing", f"no answer, or by another backend, {asked}", found["wrong"], ("<=", 0)),
@@ -72,7 +73,10 @@ def measure(bench: Bench) -> list[Row]:
         Row("routing", f"{CLIENTS} clients, whole answer, p99 ms", found["wall"]),
         Row("routing", f"{CLIENTS} clients, routing, p99 ms", found["routing"], ("<=", 1.0), note),
         Row("routing", "1 client, routing, p99 ms", found["alone"], ("<=", 1.0), note),
-        Row("routing", "complexity score, p99 ms", _scores(bench), ("<", 0.2)),
+        Row(
+            *("routing", "complexity score, p99 ms", _scores(bench), ("<", 0.2)),
+            f"of queries with {longest} words at most",
+        ),
         *_learned(bench, host),
     ]
 
