@@ -25,7 +25,7 @@ deploy: $(VENV)/.installed ## Deploy the example app: eight steps, then a server
 	$(VENV)/bin/flask --app example_app ailydian deploy --bind $(BIND) $(if $(DRY_RUN),--dry-run)
 
 test: $(VENV)/.installed ## Every test; those that measure alone, after the others. JOBS=2 for two at once.
-	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not alone"
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(PY) -m pytest -m alone
 
 $(VENV)/.browser: $(VENV)/.installed

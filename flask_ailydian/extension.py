@@ -103,9 +103,10 @@ def _state(
     lifecycle.at_drain.append(ledger.drain)
     graphs = GraphCache(own / "graphs", lambda: fingerprint.derive("optimised graphs"))
     pool = SessionPool(budget=settings.model_memory_bytes)
-    serving = Serving(settings, registry, pool, graphs)
+    slots = settings.slots or cores.count()
+    executor = Executor(slots, settings.queue_size)
+    serving = Serving(settings, registry, pool, graphs, slots=slots)
     registry.before_activation(serving.preload)
-    executor = Executor(settings.slots or cores.count(), settings.queue_size)
     redis = None
     if settings.redis_url:
         redis = RedisLink(settings.redis_url, lambda: fingerprint.key_id)

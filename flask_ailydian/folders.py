@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import json
 import re
 import typing as t
@@ -25,6 +26,28 @@ CONTEXT = 4096
 MOST_SAID = 2**22
 
 PICKLED = frozenset({".pkl", ".pickle", ".joblib", ".ckpt"})
+
+
+class Source(t.NamedTuple):
+    """A model, the tokeniser beside it, and how it is asked as far as its folder says it."""
+
+    data: bytes
+    tokenizer: bytes | None = None
+    recipe: t.Mapping[str, t.Any] = {}
+
+
+def read(
+    path: Path, *, max_bytes: int, writes: bool, limits: c.Callable[[int], ProbeLimits]
+) -> Source:
+    """Return what is registered of a file or a folder.
+
+    :param writes: Whether it is to be asked as a model that writes.
+    :param limits: What may be spent on a model of so many bytes.
+    :raises ModelRefused: for anything that is no model.
+    """
+    data = read_source(path, max_bytes=max_bytes)
+    tokenizer = read_tokenizer(path, max_bytes=max_bytes)
+    return Source(data, tokenizer, read_recipe(path, limits=limits(len(data))) if writes else {})
 
 
 def read_source(path: Path, *, max_bytes: int) -> bytes:

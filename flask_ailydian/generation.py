@@ -15,9 +15,6 @@ from .serving import Serving
 from .settings import Settings
 from .tracing import span
 
-#: Tokens of prompt and answer together, where the model's folder does not say it.
-CONTEXT = 2048
-
 
 class Piece(t.NamedTuple):
     """What one token added: its text, which may be empty, and how probable the model held it.
@@ -74,7 +71,7 @@ class Generation:
             with place.decoding(), span("ailydian.preprocessing"):
                 writer = self._serving.writer(model)
                 ids = writer.prompt(recipe.get("template"), system, query)
-            most = min(most, int(recipe.get("context", CONTEXT)) - len(ids))
+            most = min(most, int(recipe.get("context", decoder.CONTEXT)) - len(ids))
             if most < 1 or not ids:
                 message = f"The query is too long for {model.name}."
                 raise ValidationFailed(message, fields={"query": [message]})

@@ -16,6 +16,7 @@ from .engine.signature import TensorSpec
 from .engine.signature import zeros
 from .inputs.preprocessing import ImagePreprocessing
 from .options import ServingOptions
+from .recipes import WRITES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +45,16 @@ class ModelRecord:
 
     @functools.cached_property
     def memory_bytes(self) -> int:
-        """What the loaded model takes, as measured when it was tried; with one full cache."""
-        own = self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
-        context = (self.preprocessing or {}).get("context", 0)
-        return own + decoder.cache_bytes(self.inputs, context)
+        """What the loaded model takes, as measured when it was tried."""
+        return self.report.loaded_bytes or self.file_bytes * 3 // 2 + 2**23
+
+    @functools.cached_property
+    def text_bytes(self) -> int:
+        """What each text takes that a model writes, at its longest; 0 for other models."""
+        if self.task != WRITES:
+            return 0
+        context = (self.preprocessing or {}).get("context", decoder.CONTEXT)
+        return decoder.CACHES * decoder.cache_bytes(self.inputs, context)
 
     @functools.cached_property
     def recipe(self) -> ImagePreprocessing:

@@ -43,9 +43,16 @@ class Serving:
     """Lends the engines of registered models, and loads what is going to be needed."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, pool: SessionPool, graphs: GraphCache
+        self,
+        settings: Settings,
+        registry: Registry,
+        pool: SessionPool,
+        graphs: GraphCache,
+        *,
+        slots: int,
     ) -> None:
         self._settings = settings
+        self._slots = slots
         self._registry = registry
         self.pool = pool
         self._graphs = graphs
@@ -96,13 +103,17 @@ class Serving:
         """Lend a model's engine for the length of the block; loads it when it is not at hand."""
         try:
             with self.pool.lease(
-                model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
+                model.sha256, self.cost(model), lambda: self._open(model), deadline=deadline
             ) as engine:
                 yield engine
         finally:
             # Who had resolved the version before may have loaded it again.
             if self._servable is not None and model.sha256 not in self._servable:
                 self._sweep()
+
+    def cost(self, model: ModelRecord) -> int:
+        """Return the bytes that a model may take: its own, and those of a text in each slot."""
+        return model.memory_bytes + self._slots * model.text_bytes
 
     def read(self, model: ModelRecord) -> bytes:
         """Return the bytes of a model's file."""
@@ -126,15 +137,15 @@ class Serving:
         """
         deadline = time.monotonic() + self._settings.timeout_seconds
         self.pool.preload(
-            model.sha256, model.memory_bytes, lambda: self._open(model), deadline=deadline
+            model.sha256, self.cost(model), lambda: self._open(model), deadline=deadline
         )
 
     def warm(self) -> None:
         """Load every active model, as far as memory allows, before saying that all is ready."""
         left = self.pool.budget
         for record in self._registry.servable():
-            if record.status == "active" and record.memory_bytes <= left:
-                left -= record.memory_bytes
+            if record.status == "active" and (cost := self.cost(record)) <= left:
+                left -= cost
                 if not self.pool.holds(record.sha256):
                     self.preload(record)
 

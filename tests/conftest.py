@@ -19,14 +19,26 @@ from flask_ailydian.registration import Declared
 
 REPOSITORY = Path(__file__).parents[1]
 #: Rooms whose tests measure time or memory, or need the machine for themselves.
-ALONE = ("bench", "chaos", "deploy", "engine", "example", "planning", "remote", "service")
+ALONE = ("chaos", "engine", "planning", "remote")
+#: What takes a minute or more: begun first, so that nothing is left for one of two processes.
+LONG = (
+    "test_deploy.py",
+    "test_learning.py",
+    "test_revision.py",
+    "test_schemathesis.py",
+    "test_gunicorn.py",
+    "test_job_workers.py",
+    "test_bench.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test` does not run beside other tests."""
+    """Mark what `make test` does not run beside other tests, and put first what is long."""
     for item in items:
         if item.path.parent.name in ALONE:
             item.add_marker(pytest.mark.alone)
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def pytest_runtest_setup() -> None:

@@ -53,8 +53,24 @@ def make_host(
     app.extensions["test_ailydian"] = FlaskAilydian(app)
     if create:
         with app.app_context():
-            db.create_all()
+            _create(db, None if database or base else folder / "host.db")
     return app
+
+
+#: A file with the usual tables, once this process has made one.
+_made: list[bytes] = []
+
+
+def _create(db: SQLAlchemy, file: Path | None) -> None:
+    """Make the tables; in a new *file* by copying: fifty statements that are synced are slow."""
+    if file is None or file.exists():
+        db.create_all()
+    elif _made:
+        file.write_bytes(_made[0])
+    else:
+        db.create_all()
+        db.engine.dispose()
+        _made.append(file.read_bytes())
 
 
 def dispose(app: Flask) -> None:

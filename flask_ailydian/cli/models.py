@@ -13,9 +13,8 @@ from .. import triton_export
 from ..demo import help_desk
 from ..engine.remote.discovery import read_spec
 from ..engine.signature import TensorSpec
-from ..folders import read_recipe
-from ..folders import read_source
-from ..folders import read_tokenizer
+from ..folders import read
+from ..folders import Source
 from ..inputs import strict_json
 from ..reading import parse_numbers
 from ..reading import read_labels
@@ -107,21 +106,23 @@ def add(
         for name in ("threshold", "max_tokens", "system", "temperature", "top_p")
     } | {"stop": list(declared.pop("stop")) or None}
     said = _said(answers, knowledge) | {k: v for k, v in own.items() if v is not None}
-    tokenizer = None
     if file is not None:
-        limit = current_ailydian.settings.max_model_bytes
-        data, tokenizer = read_source(file, max_bytes=limit), read_tokenizer(file, max_bytes=limit)
-        if declared["task"] == WRITES:
-            said = read_recipe(file, limits=registry.storage.limits(len(data))) | said
+        source = read(
+            file,
+            max_bytes=current_ailydian.settings.max_model_bytes,
+            writes=declared["task"] == WRITES,
+            limits=registry.storage.limits,
+        )
     else:
-        data = registry.storage.discover(
+        found = registry.storage.discover(
             remote,
             inputs=[_tensor(text) for text in inputs],
             outputs=[_tensor(text) for text in outputs],
             fallback=fallback,
-        ).to_bytes()
+        )
+        source = Source(found.to_bytes())
     record = registry.register(
-        data,
+        source.data,
         name,
         version,
         Declared(
@@ -130,8 +131,8 @@ def add(
             mean=parse_numbers("mean", mean),
             std=parse_numbers("std", std),
             serving=serving or None,
-            preprocessing=said or None,
-            tokenizer=tokenizer,
+            preprocessing={**source.recipe, **said} or None,
+            tokenizer=source.tokenizer,
             **declared,
         ),
         kind="remote" if remote else None,

@@ -20,6 +20,12 @@ IDS, MASK, PLACES, LOGITS = "input_ids", "attention_mask", "position_ids", "logi
 #: What exporters call the keys and values of a layer, as they go in and as they come out.
 PAST, PRESENT = re.compile(r"past(?:_key_values)?(.+)"), re.compile(r"present(.+)")
 
+#: Tokens of prompt and answer together, where the model's folder does not say it.
+CONTEXT = 2048
+#: Caches that a text takes while it is written: what goes into a run, what ONNX Runtime makes of
+#: it, and the copy that comes out.
+CACHES = 3
+
 Run = c.Callable[[dict[str, Array]], dict[str, Array]]
 Specs = t.Sequence[TensorSpec]
 

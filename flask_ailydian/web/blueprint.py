@@ -10,6 +10,7 @@ from flask import Blueprint
 from flask import current_app
 from flask import request
 from flask import Response
+from flask.blueprints import BlueprintSetupState
 from werkzeug import exceptions
 from werkzeug.routing import RequestRedirect
 
@@ -18,6 +19,7 @@ from ..state import current_ailydian
 from . import connection
 from . import http
 from . import openapi
+from . import problems
 from .views import audit
 from .views import experiments
 from .views import feedback
@@ -31,7 +33,8 @@ from .views import pages
 from .views import privacy
 from .views import query
 
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+#: What a route may answer to; what else is sent, ``PROPFIND`` or a made-up word, is refused.
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,7 @@ def create_blueprint() -> Blueprint:
     blueprint.after_request(http.finish_response)
     blueprint.after_request(_say_allowed)
     blueprint.after_request(connection.read_on)
-    http.register_errors(blueprint)
+    problems.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
             route.path, route.endpoint, route.view, methods=[route.method], strict_slashes=True
@@ -133,7 +136,14 @@ def create_blueprint() -> Blueprint:
         blueprint.add_url_rule(
             path, "unmatched", _unmatched, methods=METHODS, provide_automatic_options=False
         )
+    blueprint.record(_match_any_method)
     return blueprint
+
+
+def _match_any_method(setup: BlueprintSetupState) -> None:
+    """Let the last rule match every method there is: Flask's own way of adding it needs a list."""
+    for rule in setup.app.url_map.iter_rules(f"{setup.name}.unmatched"):
+        rule.methods = None
 
 
 def _refuse_nul() -> None:
@@ -169,7 +179,7 @@ def _allowed() -> list[str]:
 
 
 def _say_allowed(response: Response) -> Response:
-    """Name the methods of the routes alone; Flask counts the last rule's methods too."""
-    if request.method == "OPTIONS" and "Allow" in response.headers:
-        response.headers["Allow"] = ", ".join(_allowed())
+    """Name the methods of the routes: Flask finds none where a rule matches every method."""
+    if request.method == "OPTIONS" and (allowed := _allowed()):
+        response.headers["Allow"] = ", ".join(allowed)
     return response

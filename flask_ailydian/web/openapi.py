@@ -238,7 +238,8 @@ def _inference_parameters() -> list[dict[str, t.Any]]:
 
 
 def _upload_body() -> dict[str, t.Any]:
-    properties: dict[str, t.Any] = {"file": BINARY, **_types(ModelUpload())}
+    file = BINARY | {"description": "A model file, or a ZIP archive of a model's folder."}
+    properties: dict[str, t.Any] = {"file": file, **_types(ModelUpload())}
     for name, field in ModelUpload().fields.items():
         if "description" in field.metadata:
             properties[name]["description"] = field.metadata["description"]

@@ -28,9 +28,12 @@ from bench.figures import ratio
 from bench.figures import Row
 from flask_ailydian.inputs import preprocessing
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the bench reads /proc: run it on Linux"
-)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"), reason="the bench reads /proc: run it on Linux"
+    ),
+]
 LIMITS = {"max_bytes": 10**7, "max_pixels": 10**8}
 
 

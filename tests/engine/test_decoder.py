@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -23,7 +24,9 @@ from generation_models import USER
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import machine
 from flask_ailydian.engine import decoder
+from flask_ailydian.engine import memory
 from flask_ailydian.engine.ahead import ahead
 from flask_ailydian.engine.onnx_engine import OnnxEngine
 from flask_ailydian.engine.probe import probe
@@ -212,6 +215,36 @@ def test_a_decoder_is_known_by_its_inputs(past: str, present: str) -> None:
     assert not decoder.writes(inputs, outputs) and not decoder.writes([*inputs, cache], outputs[:1])
     branch = TensorSpec("use_cache_branch", "bool", (1,))
     assert not decoder.writes([*inputs, cache, branch], outputs)
+
+
+def test_texts_take_the_memory_that_is_counted_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation_models, "WIDTH", 2048)
+    wide = OnnxEngine(generation_models.decoder(), threads=1)
+    length, writers = 2000, 2
+    one = decoder.cache_bytes(wide.inputs, length)
+    memory.give_back()
+    before, seen, over = machine.memory_bytes(os.getpid()), [0], threading.Event()
+
+    def write() -> None:
+        def run(arrays: dict[str, t.Any]) -> dict[str, t.Any]:
+            return wide.run(arrays, deadline=None)
+
+        for _ in decoder.write(run, wide.inputs, wide.outputs, [5] * (length - 20), most=20):
+            pass
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            seen.append(machine.memory_bytes(os.getpid()) - before)
+
+    threads = [threading.Thread(target=work) for work in (watch, *[write] * writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join()
+    over.set()
+    threads[0].join()
+    # A little above what is counted: what the allocator keeps of it.
+    assert 1.5 * writers * one < max(seen) < 1.2 * writers * decoder.CACHES * one
 
 
 def test_scores_that_are_no_numbers_are_the_models_failure(engine: OnnxEngine) -> None:

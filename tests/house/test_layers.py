@@ -24,7 +24,7 @@ ORDER = [
     {"connections"},
     {"database"},
     {"demo", "audit", "options", "folders", "fresh", "parallel", "samples", "reading"}
-    | {"recipes"},
+    | {"recipes", "unpacking"},
     {"registration", "records", "api_keys"},
     {"answering", "storage", "triton_export"},
     {"registry"},

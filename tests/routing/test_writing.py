@@ -23,6 +23,8 @@ from routing.test_query import events_of
 
 from flask_ailydian import current_ailydian
 from flask_ailydian import recipes
+from flask_ailydian.engine import cores
+from flask_ailydian.engine import decoder
 from flask_ailydian.errors import ClientGone
 from flask_ailydian.errors import ValidationFailed
 from flask_ailydian.registration import Declared
@@ -99,8 +101,10 @@ def test_a_folder_answers_in_one_piece(make_writer: t.Any) -> None:
     (record,) = app.extensions["ailydian"].registry.versions()
     recipe = record.preprocessing
     assert recipe["context"] == generation_models.CONTEXT and len(recipe["template"]) == 3
-    # One full cache counts in the budget of memory.
-    assert record.memory_bytes - record.report.loaded_bytes == 2 * 2 * 4 * 4 * recipe["context"]
+    # Full caches for a text in each slot count in the budget of memory.
+    cache = 2 * 2 * 4 * 4 * recipe["context"]
+    cost = app.extensions["ailydian"].serving.cost(record)
+    assert cost - record.report.loaded_bytes == cores.count() * decoder.CACHES * cache
 
 
 def test_a_stream_gives_whole_characters_and_is_on_record_before_the_first(

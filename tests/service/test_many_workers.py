@@ -34,6 +34,8 @@ from flask_ailydian import current_ailydian
 from flask_ailydian.experiments.plan import Plan
 from flask_ailydian.registration import Declared
 
+pytestmark = pytest.mark.alone
+
 SOAK = float(os.environ.get("AILYDIAN_SOAK_SECONDS", "15"))
 SWITCH = 2.0
 #: How long, in seconds, a version that was replaced may still answer.

@@ -263,6 +263,7 @@ def test_requests_and_switches_go_on_where_the_host_wants_them_isolated(strict: 
     assert set(taken_back) == {"40001"}
 
 
+@pytest.mark.alone
 def test_a_transaction_that_is_always_taken_back_ends_in_time(tmp_path: Path) -> None:
     with host(tmp_path, "postgresql", isolation_level="REPEATABLE READ") as app:
         engine, database = current_ailydian.db.engine, current_ailydian.audit.database

@@ -48,6 +48,9 @@ def asking(
         ("GET", "/costs?from=9999-12-01&to=9999-12-31", 422, "validation_failed"),
         ("TRACE", "/inference", 405, "method_not_allowed"),
         ("TRACE", "/nowhere", 404, "not_found"),
+        ("PROPFIND", "/inference", 405, "method_not_allowed"),
+        ("QUERY", "/nowhere", 404, "not_found"),
+        ("NOSUCHMETHOD", "/query", 405, "method_not_allowed"),
     ],
 )
 def test_it_is_refused(asking: FlaskClient, method: str, path: str, status: int, code: str) -> None:

@@ -7,11 +7,16 @@ import typing as t
 from flask import g
 
 from ... import errors
+from ...folders import read
+from ...folders import Source
 from ...inputs import strict_json
 from ...reading import parse_numbers
 from ...reading import read_labels
+from ...recipes import WRITES
 from ...registration import Declared
 from ...state import current_ailydian
+from ...unpacking import holds_folder
+from ...unpacking import unpacked
 from .. import http
 from ..http import accepts
 from ..http import needs
@@ -50,7 +55,10 @@ def show_version(name: str, version: str) -> dict[str, t.Any]:
 @needs("manage")
 @returns(ModelAnswer(), status=201, fails=(400, 401, 403, 409, 413, 415, 422))
 def upload() -> dict[str, t.Any]:
-    """Register a model file; it is tried in a process of its own first."""
+    """Register a model file, or a ZIP archive of a model's folder.
+
+    It is tried in a process of its own first.
+    """
     if http.media_type() != "multipart/form-data":
         raise errors.UnsupportedMediaType("Send multipart/form-data with a file named `file`.")
     limit = current_ailydian.settings.max_model_bytes + http.MAX_FIELD_BYTES
@@ -58,17 +66,19 @@ def upload() -> dict[str, t.Any]:
     given = http.load(ModelUpload(), fields.to_dict(), text=True)
     if list(files) != ["file"]:
         raise errors.ValidationFailed(fields={"file": ["Send one file named `file`."]})
-    recipe = given.get("preprocessing")
+    source = _source(files["file"], writes=given.get("task") == WRITES)
+    recipe = _recipe(given["preprocessing"]) if "preprocessing" in given else {}
     declared = Declared(
         labels=read_labels(given["labels"]) if "labels" in given else None,
-        preprocessing=None if recipe is None else _recipe(recipe),
+        preprocessing={**source.recipe, **recipe} or None,
+        tokenizer=source.tokenizer,
         size=parse_numbers("size", given.get("size"), pair=True),
         mean=parse_numbers("mean", given.get("mean")),
         std=parse_numbers("std", given.get("std")),
         **{key: given.get(key) for key in ("domain", "task", "description", "accuracy")},
     )
     record = current_ailydian.registry.register(
-        files["file"],
+        source.data,
         given["model_name"],
         given["model_version"],
         declared,
@@ -76,6 +86,15 @@ def upload() -> dict[str, t.Any]:
         actor=g.ailydian_actor,
     )
     return {"success": True, "model": dump(record)}
+
+
+def _source(data: bytes, *, writes: bool) -> Source:
+    if not holds_folder(data):
+        return Source(data)
+    limit = current_ailydian.settings.max_model_bytes
+    with unpacked(data, max_bytes=limit) as folder:
+        limits = current_ailydian.registry.storage.limits
+        return read(folder, max_bytes=limit, writes=writes, limits=limits)
 
 
 def _recipe(text: str) -> dict[str, t.Any]:
