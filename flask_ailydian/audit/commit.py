@@ -122,7 +122,8 @@ class Committer:
         try:
             self._attempt(items)
         except sa.exc.OperationalError as error:
-            # A connection that died while it was idle: nothing was sent, so nothing is unclear.
+            # A connection that died while it was idle. Should what was sent have been committed
+            # after all, its ids are taken, and the second attempt is refused as a whole.
             late = self.due is None or time.monotonic() >= self.due
             if late or self.line.fresh or not error.connection_invalidated:
                 raise
@@ -146,7 +147,8 @@ class Committer:
             if undone(error):
                 self.line.rollback()
                 raise
-            # COMMIT was not asked for, but the connection is not worth keeping.
+            # The connection is not worth keeping, and of rows that commit by themselves the links
+            # may be there: the next ones begin a chain.
             self.chains = Chains()
             self.line.drop()
             raise

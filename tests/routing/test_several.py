@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import collections
+import collections.abc as c
 import importlib
 import json
+import random
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
+from databases import database
 from flask import Flask
+from hosts import dispose
 from hosts import make_host
 from routing.conftest import answers
 from routing.conftest import rows
+from routing.conftest import Twin
 from routing.test_third_party import PRICE
 from routing.test_third_party import pytestmark as pytestmark
 from routing.test_third_party import QUESTION
+
+from flask_ailydian.routing.backends.base import BackendFailure
+from flask_ailydian.routing.backends.base import Event
+from flask_ailydian.routing.backends.base import Finished
+from flask_ailydian.routing.backends.base import Question
+from flask_ailydian.routing.backends.base import Text
+from flask_ailydian.routing.backends.base import Used
+from flask_ailydian.routing.money import Usage
 
 #: Ten times the other's, so that each is seen to be paid at its own price.
 DEARER = {"since": "2026-01-01", "input": "30", "output": "150", "per": 1_000_000}
@@ -368,6 +383,85 @@ def test_a_person_s_copy_names_everybody_who_got_their_words(
     assert answers(app)[0].result is not None
 
 
+class Moody(Twin):
+    """Answers, fails or breaks off as chance will have it, at once or after a while."""
+
+    def __init__(self, name: str, chance: random.Random) -> None:
+        super().__init__()
+        self.name, self.model = name, f"{name}-model"
+        self._chance = chance
+
+    def attempt(self, question: Question, deadline: float) -> c.Iterator[Event]:
+        self.asked.append(question)
+        time.sleep(self._chance.choice((0, 0, 0.02, 0.1, 0.2)))
+        mood = self._chance.random()
+        if mood < 0.2:
+            raise BackendFailure("provider_error", retry=True)
+        yield Used(Usage(20, 1))
+        if mood < 0.35:
+            raise BackendFailure("cut_short", retry=True, billed=True)
+        yield Text("bir ")
+        if mood < 0.45:
+            raise BackendFailure("connection_lost", retry=True, billed=True)
+        yield Text("iki")
+        yield Used(Usage(20, 7))
+        yield Finished("stop")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_whatever_three_backends_do_every_cent_is_in_ledger_and_budget(
+    kind: str, tmp_path: Path
+) -> None:
+    moods = {name: Moody(name, random.Random(name)) for name in ("one", "two", "three")}
+    prices = {
+        twin.model: {"since": "2026-01-01", "input": str(n), "output": str(5 * n), "per": 10**6}
+        for n, twin in enumerate(moods.values(), 2)
+    }
+    with database(kind, tmp_path) as url:
+        app = make_host(
+            tmp_path,
+            database=url,
+            AILYDIAN_THIRD_PARTY="one",
+            AILYDIAN_THIRD_PARTY_MODEL="one-model",
+            AILYDIAN_THIRD_PARTY_FALLBACKS={n: {"model": f"{n}-model"} for n in ("two", "three")},
+            AILYDIAN_THIRD_PARTY_ATTEMPTS=2,
+            AILYDIAN_PRICES=prices,
+            AILYDIAN_BUDGET_DAY=1.0,
+            AILYDIAN_BREAKER_FAILURES=1000,
+            AILYDIAN_HEDGE_SECONDS=0.05,
+        )
+        for name, twin in moods.items():
+            app.extensions["ailydian"].router.third_party.register(name, lambda twin=twin: twin)
+
+        def work(number: int) -> None:
+            for _ in range(4):
+                answer = ask(app, backend="3rdparty", stream=number % 2 == 0)
+                answer.get_data()
+                answer.close()
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            found = rows(app, "QueryCost")
+            arms = [arm for row in found for arm in row.decision["paid"]]
+            if all(arm["outcome"] for arm in arms) and "reserved" not in {r.state for r in found}:
+                break
+            time.sleep(0.05)
+        (budget,) = rows(app, "Budget")
+        kinds = collections.Counter(event.kind for event in rows(app, "AuditEvent"))
+        dispose(app)
+    assert len(found) == 32 and {row.state for row in found} <= {"settled", "failed"}
+    assert sum(arm["attempts"] for arm in arms) == sum(len(x.asked) for x in moods.values())
+    for row in found:
+        assert row.actual_nano == sum(arm["actual_nano"] for arm in row.decision["paid"])
+    assert budget.committed_nano == sum(row.actual_nano for row in found) > 0
+    assert kinds["egress_intent"] == kinds["egress_result"] == sum(a["attempts"] > 0 for a in arms)
+
+
 @pytest.mark.parametrize(
     ("lack", "said"),
     [
@@ -412,20 +506,20 @@ def test_the_doctor_names_what_the_second_lacks(
     ],
 )
 def test_a_wrong_second_stops_the_app_by_name_and_shows_no_key(
-    tmp_path: t.Any, wrong: dict[str, t.Any]
+    tmp_path: Path, wrong: dict[str, t.Any]
 ) -> None:
     with pytest.raises(RuntimeError, match="AILYDIAN_THIRD_PARTY_FALLBACKS") as raised:
         make_host(tmp_path, AILYDIAN_THIRD_PARTY="openai", AILYDIAN_THIRD_PARTY_FALLBACKS=wrong)
     assert "secret" not in str(raised.value)
 
 
-def test_nobody_comes_after_nobody(tmp_path: t.Any) -> None:
+def test_nobody_comes_after_nobody(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="AILYDIAN_THIRD_PARTY_FALLBACKS"):
         make_host(tmp_path, AILYDIAN_THIRD_PARTY_FALLBACKS={"openai": {"model": "m"}})
 
 
 def test_keys_may_come_from_the_environment_and_are_never_shown(
-    tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLASK_AILYDIAN_THIRD_PARTY_FALLBACKS__spare__key", "second secret")
     app = Flask("host")
