@@ -6,6 +6,7 @@ import collections.abc as c
 import contextlib
 import dataclasses
 import itertools
+import math
 import threading
 import time
 import typing as t
@@ -73,20 +74,28 @@ class Database:
 
         :raises DatabaseUnavailable: when it is away or does not answer in time.
         """
-        try:
-            with self._lent(seconds) as connection:
-                yield connection
-        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
-            if unable(error):
-                raise DatabaseUnavailable() from error
-            raise
+        with _told(), self._lent(seconds) as lent:
+            yield lent.connection
 
     @contextlib.contextmanager
-    def _lent(self, seconds: float | None) -> t.Iterator[sa.Connection]:
+    def walk(self) -> t.Iterator[Walk]:
+        """Lend a connection for a read that may take long: each step of it is to end in time.
+
+        :raises DatabaseUnavailable: when the database is away or does not answer in time.
+        """
+        with _told(), self._lent(None) as lent:
+            walk = Walk(self, lent)
+            try:
+                yield walk
+            finally:
+                walk.hurry()
+
+    @contextlib.contextmanager
+    def _lent(self, seconds: float | None) -> t.Iterator[_Watched]:
         engine = self.engine()
         if engine.dialect.name == "sqlite":
             with engine.connect() as connection:
-                yield connection
+                yield _Watched(connection, math.inf)
             return
         due = time.monotonic() + self.patience(self.seconds if seconds is None else seconds)
         try:
@@ -99,7 +108,7 @@ class Database:
         watched = self._watch.begin(connection, due)
         try:
             try:
-                yield connection
+                yield watched
             finally:
                 # The end of a transaction is a question too, and to be answered in time.
                 connection.rollback()
@@ -129,9 +138,9 @@ class Database:
 
         def attempt() -> T:
             left = until - time.monotonic() if next(tries) else None
-            with self._lent(left) as connection, _lock_wait(connection, until):
-                with connection.begin():
-                    return work(connection)
+            with self._lent(left) as lent, _lock_wait(lent.connection, until):
+                with lent.connection.begin():
+                    return work(lent.connection)
 
         try:
             done = repeated(attempt, until)
@@ -175,6 +184,51 @@ class Database:
             self._waiting = {*self._waiting, attempt}
             attempt.leave_behind()
             raise
+
+
+class Walk:
+    """A long read, step by step; whoever gets its pieces may take their time between two."""
+
+    def __init__(self, database: Database, lent: _Watched) -> None:
+        self._database = database
+        self._lent = lent
+        self._rest()
+
+    def _rest(self) -> None:
+        self._lent.due = math.inf
+
+    def hurry(self, times: float = 1.0) -> None:
+        """Let what comes now end in so many times the usual; a command at a terminal may wait."""
+        if has_request_context():
+            seconds = self._database.patience(times * self._database.seconds)
+            self._lent.due = time.monotonic() + seconds
+
+    def ask(self, question: c.Callable[[sa.Connection], T], times: float = 1.0) -> T:
+        """Return the answer to one question, which ends in so many times the usual."""
+        self.hurry(times)
+        answer = question(self._lent.connection)
+        self._rest()
+        return answer
+
+    def steps(self, read: c.Callable[[sa.Connection], c.Iterable[T]]) -> t.Iterator[T]:
+        """Yield what *read* does, each piece in time."""
+        pieces = iter(self.ask(read))
+        try:
+            while True:
+                yield self.ask(lambda _: next(pieces))
+        except StopIteration:
+            return
+
+
+@contextlib.contextmanager
+def _told() -> t.Iterator[None]:
+    """Say of a database that could not do what it was asked that it is unavailable."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
+        if unable(error):
+            raise DatabaseUnavailable() from error
+        raise
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from . import memory
 from . import neighbours
 from . import overhead
 from . import remote
+from . import routing
 from . import throughput
 
 #: What ``ONLY=`` names.
@@ -27,4 +28,5 @@ LINES: dict[str, c.Callable[[Bench], list[Row]]] = {
     "neighbours": neighbours.measure,
     "budget": budget.measure,
     "remote": remote.measure,
+    "routing": routing.measure,
 }

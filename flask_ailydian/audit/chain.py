@@ -12,8 +12,7 @@ from ..clock import new_id
 from . import canonical
 
 
-@dataclasses.dataclass(frozen=True)
-class Event:
+class Event(t.NamedTuple):
     """What happened, sealed and ready to be linked."""
 
     id: str
@@ -28,21 +27,15 @@ class Event:
 
     def content(self) -> bytes:
         """Return the hash over what the event says."""
-        return canonical.content_hash(
-            self.id,
-            self.kind,
-            self.created_us,
-            self.domain,
-            self.actor_ref,
-            self.subject_ref,
-            self.sealed_ref,
-            self.payload,
-            self.record_hash,
-        )
+        return canonical.content_hash(*self)
 
     def row(self) -> dict[str, t.Any]:
         """Return the event's own columns."""
-        return dict(self.__dict__)
+        return self._asdict()
+
+
+#: An event with the hash over what it says.
+Hashed = tuple[Event, bytes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +55,13 @@ class Chain:
         id = new_id(millis)
         return cls(id, 0, canonical.first_hash(id))
 
-    def link(self, events: c.Iterable[Event]) -> tuple[Chain, list[dict[str, t.Any]]]:
+    def link(self, events: c.Iterable[Hashed]) -> tuple[Chain, list[dict[str, t.Any]]]:
         """Return the chain after *events*, and their rows; this one stays as it is."""
         seq, head, rows = self.seq, self.head, []
-        for event in events:
+        link = canonical.linking(self.id)
+        for event, content in events:
             seq += 1
-            linked = canonical.link_hash(self.id, seq, head, event.content())
+            linked = link(seq, head, content)
             place = {"chain_id": self.id, "seq": seq, "prev_hash": head, "row_hash": linked}
             rows.append(event.row() | place)
             head = linked
@@ -90,22 +84,23 @@ class Chains:
         return tuple(self.by_month.values())
 
     def link(
-        self, events: c.Iterable[Event], opening: c.Callable[[str], Event]
+        self, events: c.Iterable[Hashed], opening: c.Callable[[str], Event]
     ) -> tuple[Chains, list[dict[str, t.Any]]]:
         """Return the chains after *events*, and their rows; these stay as they are.
 
         :param opening: Returns the event that a chain begins with, given its id.
         """
-        groups: dict[tuple[int, ...], list[Event]] = {}
-        for event in events:
-            groups.setdefault(_month(event.id), []).append(event)
+        groups: dict[tuple[int, ...], list[Hashed]] = {}
+        for hashed in events:
+            groups.setdefault(_month(hashed[0].id), []).append(hashed)
         by_month, rows = dict(self.by_month), []
         for month, group in groups.items():
             chain = by_month.get(month)
             if chain is None:
-                millis = millis_of(group[0].id)
+                millis = millis_of(group[0][0].id)
                 chain = Chain.begun(millis)
-                group = [opening(new_id(millis)), *group]
+                first = opening(new_id(millis))
+                group = [(first, first.content()), *group]
             by_month[month], linked = chain.link(group)
             rows += linked
         return Chains(by_month), rows

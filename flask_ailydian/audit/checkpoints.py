@@ -17,6 +17,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..database import Database
 from ..tables import Tables
 from ..transactions import patiently
 from . import merkle
@@ -102,13 +103,13 @@ class Checkpoints:
 
     def __init__(
         self,
-        engine: c.Callable[[], sa.Engine],
+        database: Database,
         tables: Tables,
         signer: Signer,
         outlets: list[Outlet],
         seconds: float,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._table = tables.AuditCheckpoint.__table__
         self._signer = signer
         self.outlets = outlets
@@ -139,7 +140,7 @@ class Checkpoints:
     def _make(self, own: c.Iterable[Chain], at_once: bool) -> Checkpoint | None:
         table, moment = self._table, time.time_ns() // 1000
         last_one = table.select().order_by(table.c.number.desc()).limit(1)
-        with self._engine().begin() as connection:
+        with self._database.engine().begin() as connection:
             last = connection.execute(last_one).first()
             young = last is not None and 0 <= moment - last.created_us < 9e5 * self._seconds
             if young and not at_once:
@@ -179,11 +180,15 @@ class Checkpoints:
         """Yield body, key id and signature of the stored checkpoints, in order."""
         table = self._table
         query = table.select().where(table.c.number > after).order_by(table.c.number)
-        with self._engine().connect() as connection:
-            # Whoever has found the one they want reads no further.
-            with connection.execution_options(yield_per=500).execute(query) as found:
-                for row in found:
-                    yield row.body, row.key_id, bytes(row.signature)
+        with self._database.walk() as walk:
+            for row in walk.steps(lambda connection: rows(connection, query)):
+                yield row.body, row.key_id, bytes(row.signature)
+
+
+def rows(connection: sa.Connection, query: sa.Select[t.Any]) -> t.Iterator[t.Any]:
+    """Yield what a query finds, in pieces: who has found what they want reads no further."""
+    with connection.execution_options(yield_per=500).execute(query) as found:
+        yield from found
 
 
 def _heads(connection: sa.Connection) -> dict[str, Head]:

@@ -17,6 +17,7 @@ from .chain import Chains
 from .chain import Event
 from .line import Line
 from .statements import Records
+from .subjects import Subjects
 from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
@@ -53,7 +54,7 @@ class Committer:
     Used by one thread at a time: the writer sees to that.
 
     :param opening: Returns the event that every chain begins with, given its id.
-    :param alive: Returns which of the references are not erased, asked on the connection.
+    :param subjects: Who is not erased.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Committer:
         line: Line,
         tables: Tables,
         opening: c.Callable[[str], Event],
-        alive: c.Callable[[sa.Connection, set[str]], set[str]],
+        subjects: Subjects,
     ) -> None:
         self.line = line
         self._tables = tables
@@ -73,7 +74,7 @@ class Committer:
         self._answer = keys.update().where(mine)
         self._give_up = keys.delete().where(mine)
         self._opening = opening
-        self._alive = alive
+        self._subjects = subjects
         #: Where this process's chains stand on disk.
         self.chains = Chains()
         #: When the transaction under way must be over, by ``time.monotonic()``.
@@ -121,7 +122,8 @@ class Committer:
         try:
             self._attempt(items)
         except sa.exc.OperationalError as error:
-            # A connection that died while it was idle: nothing was sent, so nothing is unclear.
+            # A connection that died while it was idle. Should what was sent have been committed
+            # after all, its ids are taken, and the second attempt is refused as a whole.
             late = self.due is None or time.monotonic() >= self.due
             if late or self.line.fresh or not error.connection_invalidated:
                 raise
@@ -145,7 +147,8 @@ class Committer:
             if undone(error):
                 self.line.rollback()
                 raise
-            # COMMIT was not asked for, but the connection is not worth keeping.
+            # The connection is not worth keeping, and of rows that commit by themselves the links
+            # may be there: the next ones begin a chain.
             self.chains = Chains()
             self.line.drop()
             raise
@@ -168,17 +171,21 @@ class Committer:
 
     def _write(self, connection: sa.Connection, items: list[Item]) -> Chains:
         refs = {r for i in items for r in (i.event.subject_ref, i.event.actor_ref) if r}
-        gone = refs - self._alive(connection, refs) if refs else set()
+        records = self._prepared(connection)
+        if records.at_once and not self._subjects.separate and all(map(_alone, items)):
+            chains, rows = self._linked(items)
+            if records.commit(connection, _logs(items), rows, refs):
+                return chains
+        gone = refs - self._subjects.alive(connection, refs) if refs else set()
         written = []
         for item in items:
             if gone and gone & {item.event.subject_ref, item.event.actor_ref}:
                 item.error = SubjectGone()
             else:
                 written.append(item)
-        chains, rows = self.chains.link((item.event for item in written), self._opening)
+        chains, rows = self._linked(written)
         if rows:
-            logs = [item.log for item in written if item.log is not None]
-            self._prepared(connection).execute(connection, logs, rows)
+            records.execute(connection, _logs(written), rows)
         for item in written:
             if item.settle is not None:
                 self._settle(connection, *item.settle)
@@ -188,9 +195,13 @@ class Committer:
 
     def _prepared(self, connection: sa.Connection) -> Records:
         if self._records is None:
-            logs, events = self._tables.InferenceLog.__table__, self._tables.AuditEvent.__table__
-            self._records = Records(logs, events, connection.dialect)
+            named = (self._tables.InferenceLog, self._tables.AuditEvent, self._tables.Subject)
+            logs, events, subjects = (each.__table__ for each in named)
+            self._records = Records(logs, events, subjects, connection.dialect)
         return self._records
+
+    def _linked(self, items: c.Iterable[Item]) -> tuple[Chains, list[dict[str, t.Any]]]:
+        return self.chains.link(((item.event, item.content) for item in items), self._opening)
 
     def _work(self, connection: sa.Connection, work: c.Callable[[t.Any], None]) -> None:
         try:
@@ -212,3 +223,12 @@ class Committer:
         self.line.leave()
         self.chains = Chains()
         self.due = None
+
+
+def _alone(item: Item) -> bool:
+    """Whether nothing but the row and its event is to be written."""
+    return item.settle is None and item.work is None
+
+
+def _logs(items: list[Item]) -> list[dict[str, t.Any]]:
+    return [item.log for item in items if item.log is not None]

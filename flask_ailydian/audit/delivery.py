@@ -90,7 +90,7 @@ class Delivery:
         self._line = Line(
             self._database.engine, self._limits.timeout, refuse=self._limits.refuse_unsafe
         )
-        self._committer = Committer(self._line, self._tables, self._opening, self._subjects.alive)
+        self._committer = Committer(self._line, self._tables, self._opening, self._subjects)
         # Two threads: what looks after deadlines must not wait for the database itself.
         self._watch = Keeper(self._interrupt_late, PACE / 4)
         committed = _watched(self._database, self._committer, self._watch)

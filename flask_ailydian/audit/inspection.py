@@ -10,8 +10,7 @@ import os
 import typing as t
 from pathlib import Path
 
-import sqlalchemy as sa
-
+from ..database import Database
 from ..errors import NotFound
 from ..tables import Tables
 from . import canonical
@@ -21,6 +20,7 @@ from .checkpoints import Checkpoints
 from .checkpoints import Head
 from .checkpoints import leaves
 from .checkpoints import of_line
+from .checkpoints import rows
 from .evidence import Evidence
 from .evidence import Signed
 from .signing import Signer
@@ -41,14 +41,14 @@ class Inspection:
 
     def __init__(
         self,
-        engine: c.Callable[[], sa.Engine],
+        database: Database,
         tables: Tables,
         checkpoints: Checkpoints,
         signer: Signer,
         files: list[Path],
         state: Path,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._tables = tables
         self._checkpoints = checkpoints
         self.signer = signer
@@ -72,7 +72,7 @@ class Inspection:
         evidence = Evidence(signer, self._checkpoints.read(), lines, self._purges())
         since = self._verified() if incremental else None
         try:
-            report = Verifier(self._engine(), self._tables, evidence).run(since)
+            report = Verifier(self._database, self._tables, evidence).run(since)
         finally:
             evidence.close()
         if report.ok:
@@ -81,9 +81,9 @@ class Inspection:
 
     def _purges(self) -> t.Iterator[Signed]:
         table = self._tables.AuditPurge.__table__
-        with self._engine().connect() as connection:
-            query = table.select().order_by(table.c.created_us, table.c.id)
-            for row in connection.execution_options(yield_per=500).execute(query):
+        query = table.select().order_by(table.c.created_us, table.c.id)
+        with self._database.walk() as walk:
+            for row in walk.steps(lambda connection: rows(connection, query)):
                 yield row.body, row.key_id, bytes(row.signature)
 
     def _remember(self, report: Report) -> None:
@@ -114,7 +114,7 @@ class Inspection:
         :raises NotFound: when there is no such event, or no checkpoint reaches it yet.
         """
         table = self._tables.AuditEvent.__table__
-        with self._engine().connect() as connection:
+        with self._database.connect() as connection:
             event = connection.execute(table.select().where(table.c.id == id)).first()
             if event is None:
                 raise NotFound("The trail has no event with this id.")

@@ -11,6 +11,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..clock import new_id
+from ..connections import DatabaseUnavailable
 from ..database import Database
 from ..errors import AuditUnavailable
 from ..errors import Conflict
@@ -33,6 +34,7 @@ from .rows import Checker
 from .sealing import Sealer
 from .shipping import Shipping
 from .subjects import Subjects
+from .verify import WHOLE
 from .writer import Item
 
 log = logging.getLogger("flask_ailydian.audit")
@@ -228,12 +230,19 @@ class Ledger:
 
     def scrub(self) -> None:
         """Let the database drop what was overwritten, as far as it can be asked to."""
-        with self.engine().connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            elif connection.dialect.name == "postgresql":
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.exec_driver_sql(f"VACUUM {self.subjects.table.name}")
+        try:
+            with self.database.walk() as walk:
+                walk.ask(self._scrub, times=WHOLE)
+        except DatabaseUnavailable:
+            # The key is destroyed all the same.
+            log.warning("what an erasure overwrote is left to the database's own cleaning")
+
+    def _scrub(self, connection: sa.Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        elif connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql(f"VACUUM {self.subjects.table.name}")
 
     def drain(self) -> None:
         """Sign where the chains stand, before the process goes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import functools
 import json
 import time
 import typing as t
@@ -61,12 +62,15 @@ class Privacy:
         head = {"schema": SCHEMA, "user_id": user_id, "generated_at": _iso(now())}
         yield json.dumps(head, ensure_ascii=False)[:-1]
         recipients: set[str] = set()
-        with self._ledger.engine().connect() as plain:
-            connection = plain.execution_options(yield_per=200)
-            yield from _array("inferences", self._inferences(connection, user_id, ref))
-            yield from _array("events", self._events(connection, ref, recipients))
-            for name, exporter in self.exporters.items():
-                yield from _array(name, exporter(connection, user_id, ref))
+        exporters: dict[str, Exporter] = {
+            "inferences": self._inferences,
+            "events": functools.partial(self._events, recipients),
+            **self.exporters,
+        }
+        with self._ledger.database.walk() as walk:
+            for name, exporter in exporters.items():
+                read = functools.partial(_pieced, exporter, user_id, ref)
+                yield from _array(name, walk.steps(read))
         yield ', "recipients": ' + json.dumps(sorted(recipients), ensure_ascii=False) + "}"
 
     def _inferences(
@@ -88,7 +92,7 @@ class Privacy:
             yield found
 
     def _events(
-        self, connection: sa.Connection, ref: str | None, recipients: set[str]
+        self, recipients: set[str], connection: sa.Connection, _: str, ref: str | None
     ) -> t.Iterator[dict[str, t.Any]]:
         if ref is None:
             return
@@ -152,7 +156,7 @@ class Privacy:
     def _rows(self, user_id: str, ref: str | None) -> int:
         logs = self._tables.InferenceLog.__table__
         query = sa.select(sa.func.count()).where(logs.c.user_id.in_([user_id, ref or user_id]))
-        with self._ledger.engine().connect() as connection:
+        with self._ledger.database.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def correct(self, id: str, text: str, *, actor: str | None = None) -> str:
@@ -165,7 +169,7 @@ class Privacy:
             message = f"1 to {MAX_CORRECTION} characters."
             raise ValidationFailed(message, fields={"text": [message]})
         table = self._tables.AuditEvent.__table__
-        with self._ledger.engine().connect() as connection:
+        with self._ledger.database.connect() as connection:
             event = connection.execute(table.select().where(table.c.id == id)).first()
         if event is None or event.record_hash is None:
             raise NotFound("There is no answer with this id.")
@@ -204,7 +208,7 @@ class Privacy:
         models = self._tables.Model.__table__
         query = sa.select(models.c.domain, models.c.model_name).distinct()
         by_domain: dict[str, list[str]] = {}
-        with self._ledger.engine().connect() as connection:
+        with self._ledger.database.connect() as connection:
             for domain, name in connection.execute(query.order_by(models.c.model_name)):
                 by_domain.setdefault(domain, []).append(name)
         return [
@@ -220,6 +224,13 @@ class Privacy:
             }
             for domain, names in sorted(by_domain.items())
         ]
+
+
+def _pieced(
+    exporter: Exporter, user_id: str, ref: str | None, connection: sa.Connection
+) -> c.Iterable[dict[str, t.Any]]:
+    """Return what *exporter* yields, read from the server in pieces."""
+    return exporter(connection.execution_options(yield_per=200), user_id, ref)
 
 
 def _array(name: str, items: c.Iterable[dict[str, t.Any]]) -> t.Iterator[str]:

@@ -50,7 +50,7 @@ def read(ledger: Ledger, tables: Tables, asked: Asked) -> dict[str, t.Any]:
     if asked.after is not None:
         query = query.where(e.id < asked.after)
     query = query.order_by(e.id.desc()).limit(asked.limit + 1)
-    with ledger.engine().connect() as connection:
+    with ledger.database.connect() as connection:
         rows = connection.execute(query).all()
     names: dict[str, str | None] = {}
     page = [_shown(ledger, row, names) for row in rows[: asked.limit]]

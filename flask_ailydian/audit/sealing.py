@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import collections.abc as c
-import dataclasses
 import json
 import typing as t
 
@@ -45,8 +44,7 @@ class Sealer:
             return event
         about = None if subject is None else self._subjects.of(subject)
         by = about if actor == subject else None if actor is None else self._subjects.of(actor)
-        event = dataclasses.replace(
-            event,
+        event = event._replace(
             actor_ref=None if by is None else by.ref,
             subject_ref=None if about is None else about.ref,
         )
@@ -121,7 +119,7 @@ def sealed(event: Event, under: Subject, detail: Detail) -> Event:
     """Return *event* with *detail* sealed."""
     plain = json.dumps(dict(detail), sort_keys=True, separators=(",", ":"), allow_nan=False)
     payload = under.seal(plain.encode(), f"event {event.id}")
-    return dataclasses.replace(event, sealed_ref=under.ref, payload=payload)
+    return event._replace(sealed_ref=under.ref, payload=payload)
 
 
 def _text(plain: bytes, subject: Subject, what: str) -> str:
@@ -153,8 +151,7 @@ def moved(item: Item, old: Subject, new: Subject) -> Item:
         record_hash = canonical.record_hash([log[name] for name in canonical.RECORD])
     if settle is not None and settle[1] is not None:
         settle = (settle[0], settle[1] | {"body": text(settle[1]["body"], "reply")})
-    event = dataclasses.replace(
-        event,
+    event = event._replace(
         actor_ref=ref(event.actor_ref),
         subject_ref=ref(event.subject_ref),
         sealed_ref=ref(event.sealed_ref),
@@ -171,5 +168,5 @@ def of_nobody(item: Item, gone: c.Collection[str | None]) -> Item:
     subject = None if event.subject_ref in gone else event.subject_ref
     if log is not None and subject is None:
         log = log | {"user_id": None}
-    event = dataclasses.replace(event, actor_ref=actor, subject_ref=subject)
+    event = event._replace(actor_ref=actor, subject_ref=subject)
     return Item(event, log, item.settle)

@@ -62,7 +62,7 @@ def create_ledger(
     signer = Signer(keys)
     outlets = [Outlet(parse(spec, folder)) for spec in settings.checkpoint_sinks]
     files = [exported(spec, folder) for spec in settings.checkpoint_sinks]
-    checkpoints = Checkpoints(engine, tables, signer, outlets, settings.checkpoint_seconds)
+    checkpoints = Checkpoints(database, tables, signer, outlets, settings.checkpoint_seconds)
     shipping = None
     if offline:
         spool = Spool(folder / "spool.db", settings.spool_rows)
@@ -82,7 +82,7 @@ def create_ledger(
         _started(settings),
         checkpoints,
         Inspection(
-            engine,
+            database,
             tables,
             checkpoints,
             signer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import operator
 import typing as t
@@ -16,15 +17,39 @@ Rows = list[dict[str, t.Any]]
 class Records:
     """Inserts rows of the inference log together with their events."""
 
-    def __init__(self, logs: sa.Table, events: sa.Table, dialect: sa.Dialect) -> None:
-        self._at_once = _at_once(logs, events, dialect) if dialect.name == "postgresql" else None
+    def __init__(
+        self, logs: sa.Table, events: sa.Table, subjects: sa.Table, dialect: sa.Dialect
+    ) -> None:
+        self._at_once = self._if_alive = None
+        if dialect.name == "postgresql":
+            self._at_once = f"WITH {_at_once(logs, events, dialect)}"
+            if dialect.driver in ("psycopg", "psycopg2"):
+                rows = _at_once(logs, events, dialect, " WHERE (SELECT all_are FROM met)")
+                living = f"{_living(subjects)} = ANY(string_to_array(%s, ',')) FOR KEY SHARE"
+                met = "SELECT count(*) = %s AS all_are FROM living"
+                self._if_alive = f"WITH living AS ({living}), met AS ({met}), {rows}"
         self._logs, self._events = Insert(logs, dialect), Insert(events, dialect)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether :meth:`commit` may be called."""
+        return self._if_alive is not None
+
+    def commit(
+        self, connection: sa.Connection, logs: Rows, events: Rows, refs: t.Collection[str]
+    ) -> bool:
+        """Insert and commit rows on one way to the server and back, as :attr:`at_once` says.
+
+        :returns: ``False`` if nothing was done, because one of *refs* is erased.
+        """
+        assert self._if_alive is not None
+        given = (",".join(refs), len(refs), _json(logs), _json(events))
+        return _committed(connection, self._if_alive, given) > 0
 
     def execute(self, connection: sa.Connection, logs: Rows, events: Rows) -> None:
         """Insert rows, which have every column."""
         if self._at_once is not None:
-            given = {"logs": _json(logs), "events": _json(events)}
-            connection.exec_driver_sql(self._at_once, given)
+            connection.exec_driver_sql(self._at_once, (_json(logs), _json(events)))
             return
         if logs:
             self._logs.execute(connection, logs)
@@ -32,21 +57,16 @@ class Records:
             self._events.execute(connection, events)
 
 
-def _at_once(logs: sa.Table, events: sa.Table, dialect: sa.Dialect) -> str:
-    """Return one statement for both tables: one way to PostgreSQL and back, however many rows."""
-    into_logs, into_events = (
-        f"INSERT INTO {table} ({columns}) SELECT {columns}"
-        f" FROM json_populate_recordset(NULL::{table}, CAST(%({name})s AS json))"
-        for name, table, columns in (
-            (
-                name,
-                dialect.identifier_preparer.format_table(each),
-                ", ".join(map(dialect.identifier_preparer.quote, each.columns.keys())),
-            )
-            for name, each in (("logs", logs), ("events", events))
-        )
-    )
-    return f"WITH logged AS ({into_logs}) {into_events}"
+def _at_once(logs: sa.Table, events: sa.Table, dialect: sa.Dialect, only: str = "") -> str:
+    """Return what inserts into both tables: one way to PostgreSQL and back, however many rows."""
+    quote = dialect.identifier_preparer.quote
+    inserts = []
+    for each in (logs, events):
+        table = dialect.identifier_preparer.format_table(each)
+        columns = ", ".join(map(quote, each.columns.keys()))
+        given = f"json_populate_recordset(NULL::{table}, CAST(%s AS json)){only}"
+        inserts.append(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {given}")
+    return f"logged AS ({inserts[0]}) {inserts[1]}"
 
 
 def _plain(value: t.Any) -> str:
@@ -82,8 +102,9 @@ class Insert:
     def execute(self, connection: sa.Connection, rows: Rows) -> None:
         """Insert *rows*, which have every column."""
         ready: list[t.Any] = [self._ready(row) for row in rows]
-        if _unwatched_sqlite(connection):
-            _executed(connection, self._sql, ready)
+        if self._dialect.name == "sqlite" and _unwatched(connection):
+            with _driver(connection, self._sql) as cursor:
+                cursor.executemany(self._sql, ready)
             return
         if not self._dialect.positional:
             ready = [dict(zip(self._names, values, strict=True)) for values in ready]
@@ -96,30 +117,53 @@ class Insert:
         return tuple(values)
 
 
-def _unwatched_sqlite(connection: sa.Connection) -> bool:
-    """Whether SQLite's driver may be asked itself: SQLAlchemy takes longer than the rows do."""
+def _unwatched(connection: sa.Connection) -> bool:
+    """Whether the driver may be asked itself: SQLAlchemy takes longer than the rows do."""
     # A host that watches its database's statements is to see ours too.
     watched: t.Any = connection.dispatch
-    return connection.dialect.name == "sqlite" and not watched.before_cursor_execute
+    return not watched.before_cursor_execute
 
 
-def _executed(connection: sa.Connection, sql: str, given: list[t.Any]) -> list[t.Any]:
-    """Run a statement once for each of *given*; return the rows if that is one."""
+@contextlib.contextmanager
+def _driver(connection: sa.Connection, sql: str) -> t.Iterator[t.Any]:
+    """Lend a cursor of the driver's; its errors are raised as SQLAlchemy raises them."""
     dialect: t.Any = connection.dialect
     failed = dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
+    raw = connection.connection
+    cursor = raw.cursor()
     try:
-        if len(given) == 1:
-            cursor.execute(sql, given[0])
-            return list(cursor.fetchall())
-        cursor.executemany(sql, given)
-        return []
+        yield cursor
     except failed as error:
         raise sa.exc.DBAPIError.instance(
-            sql, None, error, failed, hide_parameters=True, dialect=dialect
+            sql,
+            None,
+            error,
+            failed,
+            hide_parameters=True,
+            connection_invalidated=dialect.is_disconnect(error, raw.dbapi_connection, cursor),
+            dialect=dialect,
         ) from error
     finally:
         cursor.close()
+
+
+def _committed(connection: sa.Connection, sql: str, given: tuple[t.Any, ...]) -> int:
+    """Run a statement that is a transaction of its own; return how many rows it was about."""
+    raw: t.Any = connection.connection.dbapi_connection
+    with _driver(connection, sql) as cursor:
+        raw.autocommit = True
+        try:
+            if not _unwatched(connection):
+                return connection.exec_driver_sql(sql, given).rowcount
+            cursor.execute(sql, given)
+            return int(cursor.rowcount)
+        finally:
+            if not raw.closed:
+                raw.autocommit = False
+
+
+def _living(table: sa.Table) -> str:
+    return f"SELECT ref FROM {table.name} WHERE wrapped IS NOT NULL AND ref"
 
 
 def alive(table: sa.Table, connection: sa.Connection, refs: set[str]) -> set[str]:
@@ -128,14 +172,15 @@ def alive(table: sa.Table, connection: sa.Connection, refs: set[str]) -> set[str
     On PostgreSQL their rows are locked against an erasure until the commit; SQLite has one
     writer at a time anyway.
     """
-    sql = f"SELECT ref FROM {table.name} WHERE wrapped IS NOT NULL AND ref"
+    sql = _living(table)
     if connection.dialect.name == "postgresql":
         locked = f"{sql} = ANY(%(refs)s) FOR KEY SHARE"
         return set(connection.exec_driver_sql(locked, {"refs": list(refs)}).scalars())
     if connection.dialect.name == "sqlite":
         listed, given = f"{sql} IN ({','.join('?' * len(refs))})", tuple(refs)
-        if _unwatched_sqlite(connection):
-            return {ref for (ref,) in _executed(connection, listed, [given])}
-        return set(connection.exec_driver_sql(listed, given).scalars())
+        if not _unwatched(connection):
+            return set(connection.exec_driver_sql(listed, given).scalars())
+        with _driver(connection, listed) as cursor:
+            return {ref for (ref,) in cursor.execute(listed, given)}
     query = sa.select(table.c.ref).where(table.c.ref.in_(refs), table.c.wrapped.is_not(None))
     return set(connection.execute(query.with_for_update(read=True)).scalars())

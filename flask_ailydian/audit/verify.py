@@ -5,12 +5,15 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import typing as t
 
 import sqlalchemy as sa
 
+from ..database import Database
+from ..database import Walk
 from ..tables import Tables
 from . import canonical
 from .evidence import Evidence
@@ -20,6 +23,8 @@ from .layout import stretches
 NAMED = 20
 #: How many rows are at hand at a time.
 PAGE = 2000
+#: How many times as long as another a question about all rows may take.
+WHOLE = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +67,8 @@ class Report:
 class Verifier:
     """Walks the chains of one database against the evidence that was signed."""
 
-    def __init__(self, engine: sa.Engine, tables: Tables, evidence: Evidence) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, tables: Tables, evidence: Evidence) -> None:
+        self._database = database
         self._events = tables.AuditEvent.__table__
         self._logs = tables.InferenceLog.__table__
         self._evidence = evidence
@@ -72,32 +77,30 @@ class Verifier:
         """Verify everything, or what came after the heads of an earlier, good report."""
         report = Report(checkpoints=self._evidence.checkpoints)
         report.bad += [Bad(None, None, why) for why in self._evidence.wrong]
-        with self._engine.connect() as connection:
-            for chain_id in self._chains(connection):
+        with self._database.walk() as walk:
+            for chain_id in sorted({*self._evidence.chains(), *walk.steps(self._chains)}):
                 report.chains += 1
                 start = (since or {}).get(chain_id)
-                bad = self._walk(connection, chain_id, start, report)
+                bad = self._walk(walk, chain_id, start, report)
                 if bad is not None:
                     report.bad.append(bad)
-            if (stray := self._stray(connection)) is not None:
+            if (stray := walk.ask(self._stray, times=WHOLE)) is not None:
                 report.bad.append(stray)
         return report
 
-    def _chains(self, connection: sa.Connection) -> list[str]:
+    def _chains(self, connection: sa.Connection) -> t.Iterator[str]:
         c = self._events.c
-        found = set(self._evidence.chains())
         for low, high in stretches(connection):
             within = [c.chain_id >= low, *([c.chain_id < high] if high else [])]
             last: str | None = ""
             while last is not None:
                 query = sa.select(sa.func.min(c.chain_id)).where(c.chain_id > last, *within)
                 if (last := connection.execute(query).scalar()) is not None:
-                    found.add(last)
-        return sorted(found)
+                    yield last
 
     def _walk(
         self,
-        connection: sa.Connection,
+        walk: Walk,
         chain_id: str,
         start: tuple[int, str] | None,
         report: Report,
@@ -106,12 +109,13 @@ class Verifier:
         link_hash, content_hash = canonical.linking(chain_id), canonical.content_hash
         if start is not None:
             last, head = start[0], bytes.fromhex(start[1])
-            if not self._stands(connection, chain_id, last, head):
+            stands = functools.partial(self._stands, chain_id, last, head)
+            if not walk.ask(stands):
                 return Bad(chain_id, last, "The link that was verified before is another now.")
         stated = self._evidence.heads(chain_id, last)
         due = next(stated, None)
-        read = _Reader(connection.dialect, self._logs)
-        with contextlib.closing(self._rows(connection, chain_id, last)) as rows:
+        read = _Reader(self._database.engine().dialect, self._logs)
+        with contextlib.closing(self._rows(walk, chain_id, last)) as rows:
             for row in rows:
                 seq, event, record = row[0], row[1:10], row[12:]
                 if seq != last + 1:
@@ -146,7 +150,7 @@ class Verifier:
         report.heads[chain_id] = (last, head.hex())
         return None
 
-    def _stands(self, connection: sa.Connection, chain_id: str, seq: int, head: bytes) -> bool:
+    def _stands(self, chain_id: str, seq: int, head: bytes, connection: sa.Connection) -> bool:
         c = self._events.c
         query = sa.select(c.row_hash).where(c.chain_id == chain_id, c.seq == seq)
         found = connection.execute(query).scalar()
@@ -155,7 +159,7 @@ class Verifier:
         return bytes(found) == head
 
     def _rows(
-        self, connection: sa.Connection, chain_id: str, after: int
+        self, walk: Walk, chain_id: str, after: int
     ) -> c.Generator[t.Sequence[t.Any], None, None]:
         e, r = self._events.c, self._logs.c
         event = (e.id, e.kind, e.created_us, e.domain, e.actor_ref, e.subject_ref, e.sealed_ref)
@@ -177,12 +181,19 @@ class Verifier:
             .order_by(e.seq)
         )
         following = sa.select(sa.func.min(e.seq)).where(mine)
+
+        def page(connection: sa.Connection) -> t.Sequence[t.Any]:
+            return connection.execute(query, {"after": after}).all()
+
+        def next_one(connection: sa.Connection) -> int | None:
+            return connection.execute(following, {"after": after}).scalar()
+
         while True:
-            if page := connection.execute(query, {"after": after}).all():
-                yield from page
+            if found := walk.ask(page):
+                yield from found
                 after += PAGE
-            elif (found := connection.execute(following, {"after": after}).scalar()) is not None:
-                after = found - 1
+            elif (place := walk.ask(next_one)) is not None:
+                after = place - 1
             else:
                 return
 

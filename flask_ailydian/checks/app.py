@@ -8,6 +8,8 @@ import sys
 from .. import health
 from ..engine.runtime import telemetry_state
 from ..health import Finding
+from ..routing.money import ANY
+from ..routing.providers import Provider
 from ..state import current_ailydian
 
 
@@ -63,10 +65,37 @@ def third_party() -> Finding:
     settings, router = current_ailydian.settings, current_ailydian.router
     if not settings.third_party:
         return Finding(True, "No paid backend is configured; queries are answered locally.")
-    absent = router.third_party.absence()
-    if absent is None:
-        return Finding(True, f"{settings.third_party} {router.third_party.model} is configured.")
-    return Finding(False, f"{settings.third_party}: {absent}.", REMEDIES[absent])
+    providers = list(router.third_party.providers.values())
+    lacking = [(each, _lacks(each, several=len(providers) > 1)) for each in providers]
+    wrong = [(each, lack) for each, lack in lacking if lack is not None]
+    if not wrong:
+        named = ", then ".join(f"{each.name} {each.model}" for each in providers)
+        return Finding(True, f"{named} {'is' if len(providers) == 1 else 'are'} configured.")
+    return Finding(
+        False,
+        " ".join(f"{each.name}: {lack}." for each, lack in wrong),
+        " ".join(dict.fromkeys(_remedy(each, lack) for each, lack in wrong)),
+    )
+
+
+def _lacks(provider: Provider, *, several: bool) -> str | None:
+    """Return why a paid backend cannot be asked, or not be accounted for beside others."""
+    absent = provider.absence()
+    if (
+        absent is None
+        and several
+        and not {provider.model, ANY} & set(current_ailydian.settings.prices)
+    ):
+        return "no_price"
+    return absent
+
+
+def _remedy(provider: Provider, lack: str) -> str:
+    if lack == "no_price":
+        return f"Add {provider.model or provider.name} to AILYDIAN_PRICES."
+    if lack in MEMBERS and provider.name != current_ailydian.settings.third_party:
+        return f"Give {provider.name} a {MEMBERS[lack]} in AILYDIAN_THIRD_PARTY_FALLBACKS."
+    return REMEDIES[lack]
 
 
 def redis() -> Finding:
@@ -77,6 +106,8 @@ def redis() -> Finding:
     return health.redis(state.redis, breakers_in_database=state.settings.breaker_shared)
 
 
+#: What a backend beside the first lacks, by the member that says it.
+MEMBERS = {"no_key": "key", "no_model_named": "model"}
 REMEDIES = {
     "not_registered": "Name openai or anthropic, or register the backend before it is used.",
     "no_key": "Set AILYDIAN_THIRD_PARTY_KEY in the environment.",

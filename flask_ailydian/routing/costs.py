@@ -39,9 +39,9 @@ class Costs:
         self._paid_model = paid_model
         self.prices = prices
 
-    def paid_price(self, day: date) -> Price:
-        """Return the price of the paid backend on a day."""
-        return self.prices.at(self._paid_model, day)
+    def paid_price(self, day: date, model: str | None = None) -> Price:
+        """Return the price of the paid backend on a day; of the preferred one by default."""
+        return self.prices.at(self._paid_model if model is None else model, day)
 
     def local_price(self, day: date) -> Price:
         """Return the price of the local backend on a day."""
@@ -164,7 +164,7 @@ class Purse:
         budgets: Budgets,
         scopes: c.Mapping[str, int],
         moment: datetime,
-        before: c.Callable[[int], None],
+        before: c.Callable[[], None],
     ) -> None:
         self.price = price
         self._budgets = budgets
@@ -188,7 +188,7 @@ class Purse:
         self._budgets.reserve(self._scopes, self._worst, self._moment)
         self._held = self._worst
         try:
-            self._before(self.spent + self._worst)
+            self._before()
         except BaseException:
             self._budgets.give_back(self._scopes, self._held)
             self._held = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
+import typing as t
 import unicodedata
 
 from ..inputs.text import fold_turkish
@@ -26,8 +26,7 @@ def canonical(text: str) -> str:
     return " ".join(folded.split())
 
 
-@dataclasses.dataclass(frozen=True)
-class Word:
+class Word(t.NamedTuple):
     """One word in the forms in which it may match a stem.
 
     :param shown: As it was typed, in form NFC.

@@ -50,7 +50,7 @@ class Records:
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
         """Record an answer and return its body."""
         body = turn.body()
-        self._third_party.account(turn, "reserved" if turn.hedged else "settled")
+        self._third_party.account(turn, "settled")
         reply = Reply(200, encode(body)) if claim else None
         row = turn.log_row(None)
         self._ledger.record(row, claim, reply, kind="query")

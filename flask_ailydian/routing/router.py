@@ -13,9 +13,6 @@ from ..audit.claims import Claim
 from ..audit.fingerprint import Fingerprint
 from ..audit.ledger import Ledger
 from ..errors import AilydianError
-from ..errors import AuditUnavailable
-from ..errors import BudgetExhausted
-from ..errors import ClientGone
 from ..errors import Forbidden
 from ..errors import ValidationFailed
 from ..experiments.service import Experiments
@@ -25,8 +22,8 @@ from .assigned import assigned
 from .backends.base import BackendFailure
 from .backends.local import LocalBackend
 from .budget import Limits
+from .chain import Chain
 from .folding import canonical
-from .hedging import Hedging
 from .in_house import InHouse
 from .lessons import Lessons
 from .money import from_nano
@@ -35,14 +32,10 @@ from .policy import Choose
 from .policy import decide
 from .policy import Decision
 from .policy import ONNX
-from .policy import order as order_of
 from .policy import Override
 from .policy import Rules
-from .policy import THIRD_PARTY
-from .records import all_failed
 from .records import app
 from .records import Records
-from .records import word_of
 from .scoring import Scoring
 from .shadows import Shadows
 from .third_party import Pieces
@@ -56,8 +49,6 @@ Read = c.Callable[[], Asked]
 Gone = c.Callable[[], bool] | None
 #: What a stream is made of: the name of an event and its data.
 Event = tuple[str, dict[str, t.Any]]
-#: Share of the time that is kept for the local model when the paid backend is asked first.
-KEPT_FOR_FALLBACK = 0.1
 
 
 class Router:
@@ -87,15 +78,11 @@ class Router:
         self._limits = Limits.of(settings)
         self.local = local
         self.third_party = third_party
-        self._in_house = InHouse(local, third_party, ledger.note)
+        in_house = InHouse(local, third_party, ledger.note)
+        self._chain = Chain(settings, in_house, third_party, self._limits)
         shadows = Shadows(experiments, local, third_party, self._limits, settings.timeout_seconds)
         self._records = Records(ledger, third_party, experiments, shadows, lessons)
         self.lessons = lessons
-        self._hedging = Hedging(
-            settings.hedge_seconds,
-            lambda turn: third_party.account(turn, "settled" if turn.backend else "failed"),
-            patience=2 * settings.timeout_seconds,
-        )
         self.choose: Choose | None = None
         self.override: Override | None = None
 
@@ -103,7 +90,6 @@ class Router:
         """Return who would answer a query, and why; nobody is called and nothing recorded."""
         turn = Turn(actor)
         decision = self._decide(turn, asked)
-        absent = self.third_party.absence()
         return {
             "success": True,
             "backend": decision.backend,
@@ -112,7 +98,7 @@ class Router:
             "decision": decision.to_json(),
             "available": {
                 ONNX: "ready" if self._has_local(asked.domain) else "no_model",
-                THIRD_PARTY: absent or self.third_party.circuit(),
+                **self.third_party.states(),
             },
             "cost": {
                 "estimated": float(from_nano(turn.estimated_nano)),
@@ -218,7 +204,7 @@ class Router:
         return decision
 
     def _pieces(self, turn: Turn, *, held: bool) -> Pieces:
-        """Yield the answer of the first backend that has one."""
+        """Say what was decided, look at what may leave, and yield the answer."""
         assert turn.decision is not None and turn.asked is not None
         decision, asked = turn.decision, turn.asked
         said = decision.to_json() | decision.classification.to_json()
@@ -229,72 +215,4 @@ class Router:
         turn.input_hash, turn.hash_key_id = self._ledger.input_hash(
             "query", canonical(text).encode(), user_id=turn.user, domain=asked.domain
         )
-        order = order_of(decision)
-        for name in order:
-            later = order[order.index(name) + 1 :]
-            try:
-                if name == ONNX:
-                    more = THIRD_PARTY in later
-                    pieces = self._in_house.ask(turn, deadline, escalate=more, held=held)
-                else:
-                    pieces = self._ask_paid(turn, deadline, held=held, hedge=ONNX in later)
-                yield from self._said(turn, name, pieces)
-                return
-            except (BackendFailure, AilydianError) as failure:
-                if turn.flowing or isinstance(failure, AuditUnavailable | ClientGone):
-                    raise
-                if isinstance(failure, BudgetExhausted) and (
-                    self._settings.budget_exhausted == "refuse" or name == order[-1]
-                ):
-                    raise
-                turn.tried[name] = word_of(failure)
-        if turn.local is None:
-            raise all_failed(turn.tried)
-        # The local model was not sure, and nobody better could be asked.
-        if turn.local.written is None:
-            yield turn.local.text
-            self._answered(turn, ONNX)
-            return
-        pieces = self._in_house.ask(turn, deadline, escalate=False, held=held)
-        yield from self._said(turn, ONNX, pieces)
-
-    def _said(self, turn: Turn, name: str, pieces: Pieces) -> Pieces:
-        begun = time.perf_counter()
-        with contextlib.closing(pieces):
-            for piece in pieces:
-                turn.flowing = turn.flows(paid=name == THIRD_PARTY)
-                yield piece
-        turn.backend_ms = (time.perf_counter() - begun) * 1000
-        self._answered(turn, ONNX if turn.hedged else name)
-
-    def _ask_paid(self, turn: Turn, deadline: float, *, held: bool, hedge: bool) -> Pieces:
-        if not hedge:
-            return self.third_party.ask(turn, deadline, self._limits, held=held)
-        until = deadline - KEPT_FOR_FALLBACK * self._settings.timeout_seconds
-        return self._hedging.ask(
-            turn,
-            lambda: self.third_party.ask(turn, until, self._limits, held=held),
-            lambda: self._in_house.ask(turn, deadline, escalate=True, held=True),
-            until,
-            app(),
-        )
-
-    def _answered(self, turn: Turn, name: str) -> None:
-        assert turn.decision is not None
-        first = turn.decision.backend
-        escalated = turn.tried.get(ONNX) == "low_confidence"
-        stands_in = name != first or (name == ONNX and THIRD_PARTY in turn.tried)
-        if name == THIRD_PARTY and escalated:
-            turn.reason, stands_in = "low-confidence-escalated", False
-        turn.backend = f"{name}-fallback" if stands_in else name
-        if name == ONNX and turn.record is not None:
-            turn.model = f"{turn.record.name} {turn.record.version}"
-        if name == THIRD_PARTY:
-            turn.model = self.third_party.model
-            if turn.purse is not None:
-                turn.baseline_nano = turn.purse.last
-        if stands_in:
-            failed = next(iter(turn.tried), first)
-            signals.fallback_used.send(
-                app(), id=turn.id, failed=failed, used=name, why=turn.tried.get(failed)
-            )
+        yield from self._chain.ask(turn, deadline, held=held)

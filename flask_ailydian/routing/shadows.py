@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 
 from ..clock import new_id
@@ -60,7 +61,15 @@ class Shadows:
     def _ask(self, turn: Turn, paid: bool) -> Outcome:
         deadline, started = time.monotonic() + self._timeout, time.perf_counter()
         twin = dataclasses.replace(
-            turn, id=new_id(), moment=now(), purse=None, local_nano=0, choice=None, finished=False
+            turn,
+            id=new_id(),
+            moment=now(),
+            arms=[],
+            paid=None,
+            local_nano=0,
+            choice=None,
+            finished=False,
+            recorded=threading.Event(),
         )
         try:
             if paid:
@@ -76,9 +85,10 @@ class Shadows:
         return Outcome((time.perf_counter() - started) * 1000, cost_usd=cost)
 
     def _ask_third_party(self, twin: Turn, deadline: float) -> None:
-        twin.backend, twin.model = THIRD_PARTY, self._third_party.model
+        provider = self._third_party.preferred
+        twin.backend, twin.model = THIRD_PARTY, provider.model
         try:
-            for _ in self._third_party.ask(twin, deadline, self._limits, held=True):
+            for _ in self._third_party.ask(provider, twin, deadline, self._limits, held=True):
                 pass
         finally:
             # Spent, and nothing saved: the query had its answer already.

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import collections.abc as c
 import contextlib
-import functools
-import importlib.util
 import json
 import logging
+import math
 import time
 import typing as t
 
 from ..audit.fingerprint import Fingerprint
 from ..errors import AilydianError
+from ..errors import ClientGone
 from ..settings import Settings
-from .backends.anthropic import AnthropicBackend
 from .backends.base import BackendFailure
-from .backends.base import PaidBackend
 from .backends.base import Question
-from .backends.openai import OpenAIBackend
 from .backends.retries import ask
 from .backends.retries import Patience
 from .breaker import Breaker
@@ -30,10 +27,15 @@ from .costs import Purse
 from .egress import Egress
 from .egress import Note
 from .folding import canonical
+from .policy import THIRD_PARTY
+from .providers import Make
+from .providers import Provider
+from .providers import providers_of
 from .redaction import Names
 from .redaction import redact
 from .redaction import Redacted
 from .redaction import Restorer
+from .turn import Arm
 from .turn import Asked
 from .turn import Turn
 
@@ -41,21 +43,12 @@ log = logging.getLogger("flask_ailydian.router")
 
 Pieces = c.Generator[str, None, None]
 
-SHIPPED: dict[str, c.Callable[..., PaidBackend]] = {
-    "openai": OpenAIBackend,
-    "anthropic": AnthropicBackend,
-}
 #: Failures that say nothing of the backend's health.
 OURS = frozenset({"request_refused", "refused", "client_gone", "sdk_not_installed"})
 
 
-@functools.cache
-def _installed(sdk: str) -> bool:
-    return importlib.util.find_spec(sdk) is not None
-
-
 class ThirdParty:
-    """Asks the paid backend, if there is one.
+    """Asks the paid backends, if there are any.
 
     :param patience: How often it is tried, with the chance for jitter.
     """
@@ -77,41 +70,48 @@ class ThirdParty:
         self._note = note
         self._patience = patience
         self._cache = AnswerCache(seconds=settings.cache_seconds)
-        self._makers: dict[str, c.Callable[[], PaidBackend]] = {}
-        self._backend: PaidBackend | None = None
+        self._makers: dict[str, Make] = {}
+        self.providers = {each.label: each for each in providers_of(settings, self._makers)}
+        """Who is asked, in order, by what answers call them."""
         self.costs = costs
-        self.model = settings.third_party_model
         self.names: Names | None = None
         """Finds people's names in a text, for redaction; the host's to set."""
 
-    def register(self, name: str, make: c.Callable[[], PaidBackend]) -> None:
+    def register(self, name: str, make: Make) -> None:
         """Add a backend of the host's own; ``AILYDIAN_THIRD_PARTY`` chooses it by name."""
         self._makers[name] = make
-        self._backend = None
+        for provider in self.providers.values():
+            provider.forget()
+
+    @property
+    def preferred(self) -> Provider:
+        """The first that can be asked, or the first of all."""
+        everyone = list(self.providers.values())
+        return next((each for each in everyone if each.absence() is None), everyone[0])
 
     def absence(self) -> str | None:
-        """Return why there is no paid backend, or ``None``."""
-        name = self._settings.third_party
-        if not name:
-            return "not_configured"
-        if name in self._makers:
-            return None
-        if name not in SHIPPED:
-            return "not_registered"
-        if not self._settings.third_party_key:
-            return "no_key"
-        if not self.model:
-            return "no_model_named"
-        return None if _installed(name) else "sdk_not_installed"
+        """Return why there is no paid backend at all, or ``None``."""
+        return self.preferred.absence()
+
+    def states(self) -> dict[str, str]:
+        """Return how each stands: a breaker's state, or why it cannot be asked."""
+        found = {
+            label: each.absence() or self._breaker.state(each.name, time.time())
+            for label, each in self.providers.items()
+        }
+        best = next((s for s in ("closed", "half-open", "open") if s in found.values()), None)
+        return {THIRD_PARTY: best or next(iter(found.values()))} | found
+
+    def ready(self, label: str) -> bool:
+        """Whether a backend may answer a query now."""
+        provider = self.providers[label]
+        state = self._breaker.state(provider.name, time.time())
+        return provider.absence() is None and state != "open"
 
     def most(self, asked: Asked) -> int:
         """Return how many tokens an answer may have: what was asked for, within the limit."""
         limit = self._settings.third_party_max_tokens
         return min(limit, asked.max_tokens or limit)
-
-    def circuit(self) -> str:
-        """Return how the breaker of the backend stands."""
-        return self._breaker.state(self._settings.third_party, time.time())
 
     def redacted(self, turn: Turn) -> Redacted | None:
         """Return the query without what must not leave, if the deployment wants that.
@@ -126,40 +126,50 @@ class ThirdParty:
             log.error("query %s was not redacted: %s", turn.id, type(error).__name__)
             return None
 
-    def ask(self, turn: Turn, deadline: float, limits: Limits, *, held: bool) -> Pieces:
-        """Yield the answer, restored; what it cost stands in ``turn.purse``.
+    def ask(
+        self,
+        provider: Provider,
+        turn: Turn,
+        deadline: float,
+        limits: Limits,
+        *,
+        held: bool,
+        begin_by: float = math.inf,
+    ) -> Pieces:
+        """Yield the answer of one backend, restored; what it costs stands in ``turn.arms``.
 
+        :param begin_by: When, as ``time.monotonic()`` counts, its first word must have come.
         :raises BackendFailure: when there is none.
         :raises BudgetExhausted: before anything was sent.
         """
         assert turn.asked is not None
-        if (absent := self.absence()) is not None:
+        if (absent := provider.absence()) is not None:
             raise BackendFailure(absent)
         if self._settings.redact and turn.redacted is None:
             raise BackendFailure("redaction_failed")
         text = turn.redacted.text if turn.redacted else turn.asked.query
         restorer = Restorer(turn.redacted or Redacted(text, {}))
-        key = self._cache_key(turn, text)
+        key = self._cache_key(turn, text, provider)
         if key is not None and (known := self._cache.get(key, time.monotonic())) is not None:
             turn.cached = True
             yield restorer.feed(known) + restorer.rest()
             return
-        name = self._settings.third_party
+        name = provider.name
         if not self._breaker.allows(name, time.time(), patience=self._settings.timeout_seconds):
             raise BackendFailure("circuit_open")
-        backend = self._backend_once()
-        question = Question(text, self._settings.third_party_prompt, self.most(turn.asked))
-        egress = self._egress(turn)
-        turn.purse = self._purse(turn, question, limits, egress, backend)
+        most = self.most(turn.asked)
+        question = Question(text, self._settings.third_party_prompt, most, begin_by)
+        egress = Egress(self._note, query_id=turn.id, actor=turn.actor, subject=turn.user)
+        arm = self._arm(turn, question, limits, egress, provider)
         said: list[str] = []
         outcome = "client_gone"
         try:
             pieces = ask(
-                backend,
+                provider.get(),
                 question,
                 deadline=deadline,
                 patience=self._patience,
-                purse=turn.purse,
+                purse=arm.purse,
                 held=held,
             )
             with contextlib.closing(pieces):
@@ -182,7 +192,8 @@ class ThirdParty:
             outcome = error.code
             raise
         finally:
-            egress.end(outcome, attempts=turn.purse.attempts)
+            arm.outcome = outcome
+            egress.end(outcome, attempts=arm.purse.attempts)
 
     def erase(self, connection: t.Any, user_id: str, ref: str | None) -> int:
         """Forget the answers that this process keeps: whose they are can no longer be told."""
@@ -191,68 +202,59 @@ class ThirdParty:
 
     def close(self) -> None:
         """Close the connections that this process holds."""
-        close = getattr(self._backend, "close", None)
-        if close is not None:
-            close()
+        for provider in self.providers.values():
+            provider.close()
 
     def account(self, turn: Turn, state: str) -> None:
-        """Commit the query's cost row, if it came as far as a decision."""
+        """Commit the query's cost row, if it came as far as a decision.
+
+        :param state: ``reserved`` stands instead of ``settled`` while something still goes on.
+        """
         if turn.decision is not None:
-            self.costs.write(turn.cost_row(state))
+            with turn.writing:
+                waits = state == "settled" and turn.goes_on
+                self.costs.write(turn.cost_row("reserved" if waits else state))
 
-    def _backend_once(self) -> PaidBackend:
-        name = self._settings.third_party
-        if self._backend is None and name in self._makers:
-            self._backend = self._makers[name]()
-        elif self._backend is None:
-            self._backend = SHIPPED[name](
-                self._settings.third_party_key,
-                self.model,
-                url=self._settings.third_party_url,
-                silence=self._settings.third_party_silence_seconds,
-            )
-        return self._backend
-
-    def _egress(self, turn: Turn) -> Egress:
-        return Egress(self._note, query_id=turn.id, actor=turn.actor, subject=turn.user)
-
-    def _purse(
-        self,
-        turn: Turn,
-        question: Question,
-        limits: Limits,
-        egress: Egress,
-        backend: PaidBackend,
-    ) -> Purse:
+    def _arm(
+        self, turn: Turn, question: Question, limits: Limits, egress: Egress, provider: Provider
+    ) -> Arm:
         assert turn.asked is not None
-        price = self.costs.paid_price(turn.moment.date())
-        domain = turn.asked.domain
+        domain, backend = turn.asked.domain, provider.get()
+        price = self.costs.paid_price(turn.moment.date(), provider.model)
         payer = self._known(turn)
         user = self._fingerprint.of("budget", payer.encode())[:32] if payer else None
 
-        def before(reserved: int) -> None:
+        def before() -> None:
+            if turn.recorded.is_set():
+                # Left behind: nobody waits for what another attempt would cost.
+                raise ClientGone()
             counts = turn.redacted.counts if turn.redacted else {}
             egress.intend(
+                backend=provider.name,
                 provider=backend.name,
                 model=backend.model,
                 domain=domain,
                 input_hash=turn.input_hash or "",
                 **{f"redacted_{kind.lower()}": count for kind, count in counts.items()},
             )
-            self.costs.write(turn.cost_row("reserved", reserved))
+            with turn.writing:
+                self.costs.write(turn.cost_row("reserved", turn.committed))
             turn.leaving.set()
 
-        sent = question.prompt + question.text
-        return Purse(
+        purse = Purse(
             price,
-            price.worst(sent, question.max_tokens),
+            price.worst(question.prompt + question.text, question.max_tokens),
             self.budgets,
             limits.scopes(turn.moment, user, domain),
             turn.moment,
             before,
         )
+        several = len(self.providers) > 1
+        arm = Arm(provider.label, provider.name if several else None, provider.model, purse)
+        turn.arms.append(arm)
+        return arm
 
-    def _cache_key(self, turn: Turn, text: str) -> str | None:
+    def _cache_key(self, turn: Turn, text: str, provider: Provider) -> str | None:
         assert turn.asked is not None
         domain = turn.asked.domain
         if domain not in self._settings.cache_domains:
@@ -264,8 +266,9 @@ class ThirdParty:
                 return None
             whose = [known, turn.user]
         most = self.most(turn.asked)
-        parts = [domain, whose, self.model, self._settings.third_party_prompt, most]
-        return self._fingerprint.of("answer", json.dumps([*parts, canonical(text)]).encode())
+        asked = [provider.name, provider.model, self._settings.third_party_prompt, most]
+        parts = [domain, whose, *asked, canonical(text)]
+        return self._fingerprint.of("answer", json.dumps(parts).encode())
 
     def _known(self, turn: Turn) -> str | None:
         return turn.known(believed=self._settings.trust_user_id)

@@ -17,6 +17,7 @@ from .backends.base import LocalAnswer
 from .costs import Purse
 from .money import from_nano
 from .policy import Decision
+from .policy import ONNX
 from .redaction import Redacted
 
 
@@ -34,6 +35,36 @@ class Asked:
     #: Of the answer, where it is written; the limits that are set hold all the same.
     max_tokens: int | None = None
     vouched: bool = True
+
+
+@dataclasses.dataclass
+class Arm:
+    """A paid backend that a query was sent to, or was about to be.
+
+    :param label: What answers call it.
+    :param provider: Its name, where there are several.
+    :param outcome: A stable word; ``None`` while it goes on.
+    """
+
+    label: str
+    provider: str | None
+    model: str
+    purse: Purse
+    outcome: str | None = None
+
+    def to_json(self) -> dict[str, t.Any]:
+        """Return it as a cost row keeps it; amounts in billionths of a dollar."""
+        usage = self.purse.usage
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "outcome": self.outcome,
+            "attempts": self.purse.attempts,
+            "input_tokens": usage.input_tokens if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "price": self.purse.price.to_json(),
+            "actual_nano": self.purse.committed,
+        }
 
 
 @dataclasses.dataclass
@@ -56,7 +87,10 @@ class Turn:
     redacted: Redacted | None = None
     record: ModelRecord | None = None
     local: LocalAnswer | None = None
-    purse: Purse | None = None
+    #: The paid backends that were asked, in that order.
+    arms: list[Arm] = dataclasses.field(default_factory=list)
+    #: The one of them that answered.
+    paid: Arm | None = None
     backend: str | None = None
     model: str | None = None
     reason: str = ""
@@ -65,8 +99,10 @@ class Turn:
     #: The local model writes, and is read while it does.
     written: bool = False
     finished: bool = False
-    #: The local model answered while the paid backend had not said a word.
-    hedged: bool = False
+    #: Who answered while the paid backend that was asked first had not said a word.
+    hedged: str | None = None
+    #: Held while its costs are looked at and written: several backends may be at it.
+    writing: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     #: Set when a text is about to leave, its worst case held and on record.
     leaving: threading.Event = dataclasses.field(default_factory=threading.Event)
     #: Set when the query is on record; a call that was left behind settles after it.
@@ -101,11 +137,21 @@ class Turn:
 
         The worst case stands for an attempt that still goes on.
         """
-        return (self.purse.committed if self.purse else 0) + self.local_nano
+        return self.committed + self.local_nano
+
+    @property
+    def committed(self) -> int:
+        """What the paid backends took, and the worst case of what goes on."""
+        return sum(arm.purse.committed for arm in self.arms)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a paid backend is still at it, although the query may have its answer."""
+        return any(arm.outcome is None for arm in self.arms)
 
     def flows(self, *, paid: bool) -> bool:
         """Whether what is yielded goes to the reader at once, and cannot be taken back."""
-        return (paid or self.written) and not (self.cached or self.hedged)
+        return (paid or self.written) and not (self.cached or self.hedged == ONNX)
 
     def routed(self) -> dict[str, t.Any]:
         """Return what a stream begins with."""
@@ -130,6 +176,8 @@ class Turn:
             "classification": self.decision.classification.to_json(),
             "decision": self.decision.to_json(),
         }
+        if self.paid is not None and self.paid.provider:
+            body["provider"] = self.paid.provider
         if self.tried:
             body["tried"] = self.tried
         if self.local is not None and self.backend in ("onnx", "onnx-fallback"):
@@ -166,6 +214,8 @@ class Turn:
                 "arm": self.decision.arm,
                 "propensity": self.decision.propensity,
             }
+        if self.paid is not None and self.paid.provider:
+            result["provider"] = self.paid.provider
         if self.redacted is not None:
             result["redacted"] = self.redacted.counts
         if served_locally and self.local is not None:
@@ -193,7 +243,12 @@ class Turn:
         """Return the row of ``pytorch_query_costs``."""
         assert self.decision is not None and self.asked is not None
         scored = self.decision.classification
-        usage = self.purse.usage if self.purse else None
+        # Who answered, or who was asked last.
+        arm = self.paid or (self.arms[-1] if self.arms else None)
+        usage = arm.purse.usage if arm else None
+        decision = self.decision.to_json() | {"classification": scored.to_json()}
+        if several := [arm.to_json() for arm in self.arms if arm.provider]:
+            decision["paid"] = several
         return {
             "id": self.id,
             "created_at": self.moment,
@@ -203,15 +258,15 @@ class Turn:
             "model": self.model,
             "score": scored.score,
             "complexity": scored.complexity,
-            "decision": self.decision.to_json() | {"classification": scored.to_json()},
+            "decision": decision,
             "arm": self.decision.arm,
             "propensity": self.decision.propensity,
-            "attempts": self.purse.attempts if self.purse else 0,
+            "attempts": sum(arm.purse.attempts for arm in self.arms),
             "input_tokens": usage.input_tokens if usage else None,
             "output_tokens": usage.output_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "usage_estimated": usage.estimated if usage else False,
-            "price": self.purse.price.to_json() if self.purse else None,
+            "price": arm.purse.price.to_json() if arm else None,
             "reserved_nano": reserved,
             "estimated_nano": self.estimated_nano,
             "actual_nano": self.actual_nano,

@@ -68,6 +68,12 @@ class RoutingSettings:
     third_party_key: str = option("", "Its API key; without one it is absent.", secret=True)
     third_party_model: str = option("", "The model that it is asked for.")
     third_party_url: str = option("", "Its base URL, for compatible servers and gateways.")
+    third_party_fallbacks: dict[str, t.Any] = option(
+        Table(),
+        'Paid backends that are asked after it, in order: `{NAME: {"backend", "model", '
+        '"key", "url"}}`, where `backend` is the name unless it is said.',
+        secret=True,
+    )
     third_party_prompt: str = option("", "What it is told before every query.")
     third_party_max_tokens: int = option(
         1024, "Longest answer that is paid for, in tokens.", low=1, high=2**20
@@ -78,8 +84,8 @@ class RoutingSettings:
     )
     hedge_seconds: float = option(
         0.0,
-        "After so long without a byte of the paid backend the local model is asked as well; "
-        "0: never.",
+        "After so long without a byte of the paid backend the next one is asked as well, or the "
+        "local model where there is none; 0: never.",
         low=0,
         high=600,
     )

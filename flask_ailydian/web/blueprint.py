@@ -19,6 +19,7 @@ from ..state import current_ailydian
 from . import connection
 from . import http
 from . import openapi
+from . import problems
 from .views import audit
 from .views import experiments
 from .views import feedback
@@ -126,7 +127,7 @@ def create_blueprint() -> Blueprint:
     blueprint.after_request(http.finish_response)
     blueprint.after_request(_say_allowed)
     blueprint.after_request(connection.read_on)
-    http.register_errors(blueprint)
+    problems.register_errors(blueprint)
     for route in ROUTES:
         blueprint.add_url_rule(
             route.path, route.endpoint, route.view, methods=[route.method], strict_slashes=True

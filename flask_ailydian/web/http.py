@@ -10,8 +10,6 @@ import re
 import typing as t
 
 import marshmallow as ma
-from flask import Blueprint
-from flask import current_app
 from flask import g
 from flask import request
 from flask import Response
@@ -36,22 +34,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Parts of a multipart body, and bytes of the parts that are no files.
 MAX_PARTS, MAX_FIELD_BYTES = 64, 2**20
 
-#: The stable words for the statuses that Flask, Werkzeug and the host's own guards raise.
-WORDS = {
-    400: "invalid_input",
-    401: "unauthenticated",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "conflict",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-    422: "validation_failed",
-    429: "overloaded",
-    503: "overloaded",
-    504: "timeout",
-}
-
 Refusal = type[errors.AilydianError]
 View = t.TypeVar("View", bound=c.Callable[..., t.Any])
 
@@ -60,18 +42,6 @@ def answer(body: t.Any, status: int = 200) -> Response:
     """Return *body* as JSON with its members in their own order."""
     text = body if isinstance(body, str) else encode(body)
     return Response(text, status, mimetype="application/json")
-
-
-def problem(error: errors.AilydianError) -> Response:
-    """Return an error in the shape that every error has."""
-    response = Response(encode(error.body()), error.status, mimetype="application/problem+json")
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, errors.MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, errors.Unauthenticated) and current_ailydian.settings.api_keys:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
 
 
 def accepts(schema: ma.Schema, *, location: str = "json") -> c.Callable[[View], View]:
@@ -255,46 +225,3 @@ def finish_response(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("ailydian_request_id", "") or new_id()
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
-
-
-def register_errors(blueprint: Blueprint) -> None:
-    """Give this blueprint's errors their shape; the host's pages stay the host's.
-
-    By code, not by class: Flask prefers a host's handler for a code over a blueprint's for a
-    class.
-    """
-    blueprint.register_error_handler(errors.AilydianError, problem)
-    blueprint.register_error_handler(Exception, _crash)
-    for status in exceptions.default_exceptions:
-        blueprint.register_error_handler(status, _http)
-
-
-def _http(error: exceptions.HTTPException) -> Response:
-    if isinstance(error, exceptions.InternalServerError):
-        return _crash(error.original_exception or error)
-    if error.response is not None:
-        return t.cast(Response, error.response)
-    status = error.code or 500
-    shaped = type(
-        "Shaped",
-        (errors.AilydianError,),
-        {"status": status, "code": WORDS.get(status, f"http_{status}"), "title": f"{error.name}."},
-    )
-    response = problem(shaped())
-    for name, value in error.get_headers(request.environ):
-        if name.lower() not in ("content-type", "content-length"):
-            response.headers[name] = value
-    return response
-
-
-def _crash(error: BaseException) -> Response:
-    if isinstance(error, exceptions.HTTPException):
-        return _http(error)
-    incident = new_id()
-    log.error(
-        "request %s failed: %s",
-        incident,
-        type(error).__name__,
-        exc_info=error if current_app.debug else None,
-    )
-    return problem(errors.InternalError(id=incident))

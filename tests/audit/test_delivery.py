@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from audit.trails import answer
 from audit.trails import events
 from databases import database
 from flask import Flask
@@ -99,6 +100,71 @@ def test_a_server_that_a_power_cut_may_take_rows_from_is_told_of(
             assert "fsync off" in result.output
             audit.close()
         dispose(app)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_who_is_erased_while_their_row_is_on_its_way_is_somebody_new(
+    tmp_path: Path, kind: str
+) -> None:
+    with database(kind, tmp_path) as url:
+        app = make_host(tmp_path, database=url)
+        other = make_host(tmp_path, database=url, create=False)
+        for each in (app, other):
+            with each.app_context():
+                answer(each, "alice")
+        with app.app_context():
+            assert app.extensions["ailydian"].privacy.erase("alice")["rows"] == 2
+        # The other has their key at hand still, and somebody else comes with them.
+        with other.app_context():
+            audit = other.extensions["ailydian"].audit
+            old = audit.subjects.of("alice").ref
+            answer(other, "alice")
+            answer(other, "bob")
+            new = audit.subjects.of("alice").ref
+        refs = [event.subject_ref for event in events(other, "inference")]
+        assert new != old and sorted(map(refs.count, (old, new))) == [1, 2]
+        with app.app_context():
+            assert app.extensions["ailydian"].audit.inspection.verify().ok
+        for each in (app, other):
+            dispose(each)
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["unwatched", "watched"])
+def test_a_batch_goes_to_postgresql_in_one_statement(tmp_path: Path, watched: bool) -> None:
+    with database("postgresql", tmp_path) as url:
+        app = make_host(tmp_path, database=url, AILYDIAN_CHECKPOINT_SECONDS=0.0)
+        with app.app_context():
+            audit = app.extensions["ailydian"].audit
+            audit.note("before", actor="alice")
+            engine = app.extensions["sqlalchemy"].engine
+            seen: list[str] = []
+            if watched:
+                sa.event.listen(
+                    engine, "before_cursor_execute", lambda *given: seen.append(given[2])
+                )
+                # What listens is taken over when a connection is made.
+                audit.close()
+                audit.note("again", actor="alice")
+                seen.clear()
+            line = audit._delivery._line._connection
+            raw = line.connection.dbapi_connection
+            backend = raw.info.backend_pid
+            audit.note("alone", actor="alice")
+            assert len(seen) == watched and raw.info.backend_pid == backend
+            # Nothing stays open behind it, and a later transaction is one.
+            assert raw.info.transaction_status.name == "IDLE" and not raw.autocommit
+            with engine.connect() as connection:
+                last = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+                query = connection.exec_driver_sql(last, (backend,)).scalar_one()
+            assert query.startswith("WITH living")
+            with pytest.raises(ValueError, match="no"):
+                audit.note("undone", actor="alice", work=refusing)
+        assert [event.kind for event in events(app)][-1] == "alone"
+        dispose(app)
+
+
+def refusing(connection: sa.Connection) -> None:
+    raise ValueError("no")
 
 
 def item() -> Item:

@@ -23,6 +23,7 @@ from flask_ailydian import clock
 from flask_ailydian.audit import guards
 from flask_ailydian.audit.chain import Chains
 from flask_ailydian.audit.chain import Event
+from flask_ailydian.audit.chain import Hashed
 from flask_ailydian.audit.inspection import proven
 from flask_ailydian.clock import new_id
 from flask_ailydian.tables import steps
@@ -121,9 +122,10 @@ def months(app: Flask, clocked: Clock) -> list[str]:
 
 
 def test_a_chain_holds_events_of_one_month() -> None:
-    def event(moment: str) -> Event:
+    def event(moment: str) -> Hashed:
         millis = dt.datetime.fromisoformat(moment).timestamp() * 1000
-        return Event(new_id(int(millis)), "noted", 1)
+        made = Event(new_id(int(millis)), "noted", 1)
+        return made, made.content()
 
     last, first = "2026-03-31T23:59:59.999+00:00", "2026-04-01T00:00:00+00:00"
     chains, linked = Chains().link(
@@ -137,7 +139,8 @@ def test_a_chain_holds_events_of_one_month() -> None:
     after, linked = chains.link([event(last)], lambda id: Event(id, "writer_started", 1))
     assert (linked[0]["seq"], len(after.all)) == (4, 2)
     # An id that does not begin with its moment is of today.
-    _, linked = Chains().link([Event("x", "noted", 1)], lambda id: Event(id, "started", 1))
+    other = Event("x", "noted", 1)
+    _, linked = Chains().link([(other, other.content())], lambda id: Event(id, "started", 1))
     assert abs(t.cast(int, clock.millis_of(linked[0]["chain_id"])) - time.time() * 1000) < 60_000
 
 

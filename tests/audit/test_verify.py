@@ -36,6 +36,7 @@ from flask_ailydian.audit.verify import Report
 from flask_ailydian.audit.verify import Verifier
 from flask_ailydian.clock import new_id
 from flask_ailydian.clock import now
+from flask_ailydian.database import Database
 from flask_ailydian.errors import NotFound
 
 #: `make chaos` asks for a thousand.
@@ -68,7 +69,7 @@ class Trail:
             stored = [(r.body, r.key_id, r.signature) for r in connection.execute(query)]
         evidence = Evidence(self.signer, stored, map(of_line, self.exported))
         try:
-            return Verifier(engine, self.tables, evidence).run()
+            return Verifier(Database(lambda: engine, 5.0), self.tables, evidence).run()
         finally:
             evidence.close()
             engine.dispose()

@@ -36,6 +36,17 @@ def test_a_quick_run_measures_and_writes_beside_the_results_that_are_kept() -> N
     assert kept == {path: path.read_bytes() for path in results.glob("*.*")}
 
 
+def test_of_many_queries_every_row_is_counted_and_a_router_learns() -> None:
+    done = bench("--quick", "--only", "routing")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((REPOSITORY / "bench" / "results" / "tmp" / "latest.json").read_text())
+    counted = [row for row in found["rows"] if row["reach"] == "<= 0"]
+    assert len(counted) == 2 and all(row["met"] for row in counted), counted
+    timed = {row["what"]: row["median"] for row in found["rows"] if row["what"].endswith(" ms")}
+    assert len(timed) == 5 and all(value > 0 for value in timed.values())
+    assert "learned decision, p99 ms" in timed
+
+
 def test_a_line_that_there_is_not_is_named() -> None:
     done = bench("--only", "speed")
     assert done.returncode == 2

@@ -19,6 +19,8 @@ class Proxy:
         self._flow.set()
         self._down = False
         self._left = -1
+        self._then: t.Callable[[], None] = self.drop
+        #: Whether so many messages came.
         self.dropped = False
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -36,7 +38,11 @@ class Proxy:
 
     def drop_after(self, messages: int) -> None:
         """Carry so many messages more, either way, and then :meth:`drop`."""
-        self.dropped, self._left = False, messages
+        self.dropped, self._left, self._then = False, messages, self.drop
+
+    def freeze_after(self, messages: int) -> None:
+        """Carry so many messages more, either way, and then :meth:`freeze`."""
+        self.dropped, self._left, self._then = False, messages, self.freeze
 
     def drop(self) -> None:
         """Cut every connection, and each new one at once."""
@@ -72,8 +78,10 @@ class Proxy:
                 self._flow.wait()
                 if self._left == 0:
                     self.dropped, self._left = True, -1
-                    self.drop()
-                    break
+                    self._then()
+                    if self._down:
+                        break
+                    self._flow.wait()
                 self._left -= self._left > 0
                 target.sendall(data)
         for each in (source, target):

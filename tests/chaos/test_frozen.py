@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ from pictures import data_uri
 from pictures import encoded
 
 from flask_ailydian import current_ailydian
+from flask_ailydian.connections import DatabaseUnavailable
 from flask_ailydian.database import SILENCE
 from flask_ailydian.registration import Declared
 
@@ -193,6 +195,50 @@ def test_readiness_and_figures_are_answered_in_time_too(behind: tuple[Flask, Pro
     proxy.thaw()
     assert ask_until_answered(app, time.monotonic()) < 2
     assert client.get("/api/pytorch/health/ready").status_code == 200
+
+
+# SQLAlchemy leaves the cursor of a connection that broke to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*ServerCursor:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/audit/logs?user_id=alice"),
+        ("GET", "/audit/verify"),
+        ("GET", "/privacy/users/alice/export"),
+        ("DELETE", "/privacy/users/alice"),
+    ],
+)
+def test_the_trail_is_read_in_time_wherever_the_database_freezes(
+    behind: tuple[Flask, Proxy], method: str, path: str
+) -> None:
+    app, proxy = behind
+    app.extensions["ailydian"].gate.may(lambda actor, action: True)
+    client = app.test_client()
+    for _ in range(5):
+        assert ask(app)[0] == 200
+
+    def read() -> float:
+        proxy.freeze_after(messages)
+        started = time.monotonic()
+        try:
+            # What has begun to be sent can only be broken off.
+            with contextlib.suppress(DatabaseUnavailable):
+                answer = client.open(f"/api/pytorch{path}", method=method)
+                assert answer.status_code in (200, 503), answer.json
+                assert answer.status_code == 200 or "Retry-After" in answer.headers
+            return time.monotonic() - started
+        finally:
+            proxy.thaw()
+
+    messages, met = 0, True
+    while met and messages < 40:
+        assert at_best(read) < DEADLINE + SLACK, messages
+        met = proxy.dropped
+        assert ask_until_answered(app, time.monotonic()) < 2
+        messages += 7
+    assert messages > 6
+    with app.app_context():
+        assert app.extensions["ailydian"].audit.inspection.verify().ok
 
 
 @pytest.mark.parametrize("way", ["freeze", "drop"])

@@ -23,6 +23,7 @@ from flask_ailydian.audit.signing import Signer
 from flask_ailydian.audit.verify import Verifier
 from flask_ailydian.audit.writer import Item
 from flask_ailydian.clock import new_id
+from flask_ailydian.database import Database
 
 #: `make chaos` asks for six hundred.
 CUTS = int(os.environ.get("AILYDIAN_POWER_CUTS", "60"))
@@ -102,7 +103,7 @@ def missing(
     db.close()
     engine = sa.create_engine(f"sqlite:///{folder / 'power.db'}")
     evidence = Evidence(Signer(None), ())  # type: ignore[arg-type]
-    report = Verifier(engine, tables, evidence).run()
+    report = Verifier(Database(lambda: engine, 5.0), tables, evidence).run()
     evidence.close()
     engine.dispose()
     assert report.ok, report.bad

@@ -28,6 +28,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Reader]:
         pytest.skip("no curl here; apt-get install curl")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANTHROPIC_API_KEY", "none")
+        patch.setenv("OPENAI_API_KEY", "none")
         patch.delenv("DATABASE_URL", raising=False)
         patch.setattr(logging.getLogger("werkzeug"), "disabled", True)
         folder = tmp_path_factory.mktemp("reader")

@@ -77,6 +77,15 @@ def test_what_the_slow_call_did_not_cost_is_given_back(make_twin: t.Any) -> None
     assert rows(app, "Budget")[0].committed_nano == 0
 
 
+def test_what_is_left_behind_is_not_tried_again(make_twin: t.Any) -> None:
+    slow = Slow(BackendFailure("cut_short", retry=True, billed=True))
+    app, _ = make_twin(slow, **HEDGED)
+    assert ask(app, "Merhaba").json["backend"] == "onnx-fallback"
+    slow.go.set()
+    row = settled(app)
+    assert (row.attempts, len(slow.asked), row.actual_nano) == (1, 1, 20_100_000)
+
+
 def test_a_quick_paid_answer_is_left_alone(make_twin: t.Any) -> None:
     app, twin = make_twin(**HEDGED | {"AILYDIAN_HEDGE_SECONDS": 30})
     body = ask(app, "bir iki").json

@@ -102,7 +102,7 @@ def test_sixteen_threads_never_overspend(kind: str, tmp_path: Path) -> None:
         def work() -> None:
             with app.app_context():
                 for _ in range(6):
-                    purse = Purse(price, Decimal("0.02"), budgets, scopes, NOW, lambda nano: None)
+                    purse = Purse(price, Decimal("0.02"), budgets, scopes, NOW, lambda: None)
                     try:
                         purse.take()
                         purse.settle(Usage())
@@ -133,7 +133,7 @@ def test_what_was_not_spent_is_given_back(make_app: t.Any) -> None:
     with app.app_context():
         budgets = Budgets(state.audit.database, state.tables)
         scopes = {"day:x": to_nano(Decimal("0.02"))}
-        purse = Purse(price, Decimal("0.015"), budgets, scopes, NOW, lambda nano: None)
+        purse = Purse(price, Decimal("0.015"), budgets, scopes, NOW, lambda: None)
         purse.take()
         assert budgets.committed("day:x") == 15_000_000
         purse.settle(None)
@@ -141,7 +141,7 @@ def test_what_was_not_spent_is_given_back(make_app: t.Any) -> None:
         purse.take()
         purse.settle(Usage(100, 10))
         assert budgets.committed("day:x") == purse.spent == 100 * 3000 + 10 * 15_000
-        broken = Purse(price, Decimal("0.01"), budgets, scopes, NOW, lambda nano: 1 / 0)  # type: ignore[arg-type, return-value]
+        broken = Purse(price, Decimal("0.01"), budgets, scopes, NOW, lambda: 1 / 0)  # type: ignore[arg-type, return-value]
         with pytest.raises(ZeroDivisionError):
             broken.take()
         assert budgets.committed("day:x") == purse.spent
@@ -161,6 +161,22 @@ def test_a_used_up_budget_answers_locally_or_refuses(
         assert second.json["tried"] == {"3rdparty": "budget_exhausted"}
     else:
         assert second.json["error"] == "budget_exhausted" and int(second.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(("then", "status"), [("local", 200), ("refuse", 429)])
+def test_an_unsure_answer_at_hand_stands_in_for_one_there_is_no_money_for(
+    make_twin: t.Any, then: str, status: int
+) -> None:
+    app, twin = make_twin(
+        AILYDIAN_BUDGET_EXHAUSTED=then,
+        AILYDIAN_BUDGET_DAY=0.01,
+        AILYDIAN_PRICES={},
+        AILYDIAN_ROUTER_SPLIT=0,
+    )
+    said = ask(app, "kararsız")
+    assert said.status_code == status and not twin.asked
+    if then == "local":
+        assert said.json["backend"] == "onnx-fallback" and not said.json["local"]["sure"]
 
 
 def test_a_user_s_budget_is_that_user_s(make_twin: t.Any) -> None:

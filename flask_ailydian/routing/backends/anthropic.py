@@ -35,21 +35,21 @@ class AnthropicBackend:
 
     def attempt(self, question: Question, deadline: float) -> c.Iterator[Event]:
         """Ask once, as a stream: only a stream shows that it was cut."""
-        module = sdk.load("anthropic")
+        module, time = sdk.load("anthropic"), sdk.Time(question, deadline)
         more: dict[str, t.Any] = {"system": question.prompt} if question.prompt else {}
         counted: dict[str, int] = {}
         reason, stopped = None, False
         with (
-            sdk.failures(module, deadline),
+            sdk.failures(module, time),
             self._clients.get().messages.with_streaming_response.create(
                 model=self.model,
                 messages=[{"role": "user", "content": question.text}],
                 max_tokens=question.max_tokens,
                 stream=True,
-                timeout=sdk.seconds_left(deadline, self._silence),
+                timeout=time.left(self._silence),
                 **more,
             ) as response,
-            sdk.cut_off(response.http_response, deadline),
+            time.holds(response.http_response),
         ):
             for event in sdk.events(response.iter_bytes()):
                 kind = event.get("type")
@@ -57,6 +57,7 @@ class AnthropicBackend:
                     yield Used(usage_of(counted, event["message"].get("usage") or {}))
                 elif kind == "content_block_delta":
                     if text := event["delta"].get("text"):
+                        time.begun()
                         yield Text(text)
                 elif kind == "message_delta":
                     reason = event["delta"].get("stop_reason") or reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import math
 import typing as t
 
 from ..money import Usage
@@ -11,11 +12,16 @@ from ..money import Usage
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is sent: the query as it may leave, and nothing else about anybody."""
+    """What is sent: the query as it may leave, and nothing else about anybody.
+
+    :param begin_by: When, as ``time.monotonic()`` counts, the first word must have come: somebody
+        else is asked then.
+    """
 
     text: str
     prompt: str = ""
     max_tokens: int = 1024
+    begin_by: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ class OpenAIBackend:
 
     def attempt(self, question: Question, deadline: float) -> c.Iterator[Event]:
         """Ask once, as a stream: only a stream shows that it was cut."""
-        module = sdk.load("openai")
+        module, time = sdk.load("openai"), sdk.Time(question, deadline)
         messages = [{"role": "user", "content": question.text}]
         if question.prompt:
             messages.insert(0, {"role": "system", "content": question.prompt})
@@ -45,16 +45,16 @@ class OpenAIBackend:
         limit = "max_tokens" if self._url else "max_completion_tokens"
         reason = None
         with (
-            sdk.failures(module, deadline),
+            sdk.failures(module, time),
             self._clients.get().chat.completions.with_streaming_response.create(
                 model=self.model,
                 messages=messages,
                 stream=True,
                 stream_options={"include_usage": True},
-                timeout=sdk.seconds_left(deadline, self._silence),
+                timeout=time.left(self._silence),
                 **{limit: question.max_tokens},
             ) as response,
-            sdk.cut_off(response.http_response, deadline),
+            time.holds(response.http_response),
         ):
             for event in sdk.events(response.iter_bytes()):
                 if event.get("usage"):
@@ -65,6 +65,7 @@ class OpenAIBackend:
                     if delta.get("refusal") or reason == "content_filter":
                         raise BackendFailure("refused", billed=True)
                     if delta.get("content"):
+                        time.begun()
                         yield Text(delta["content"])
         if reason not in WHOLE:
             raise BackendFailure("cut_short", retry=True, billed=True)

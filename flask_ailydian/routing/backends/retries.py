@@ -69,11 +69,12 @@ def ask(
 ) -> c.Generator[str, None, None]:
     """Yield the answer of *backend*, piece by piece or, when *held*, whole.
 
-    Once a piece was yielded there is no second attempt: nobody gets two beginnings.
+    Once a piece was yielded there is no second attempt: nobody gets two beginnings. None begins
+    when the first word of all should have come.
 
     :raises BackendFailure: when no attempt gave a whole answer in time.
     """
-    last = 0.0
+    last, until = 0.0, min(deadline, question.begin_by)
     for attempt in range(1, patience.attempts + 1):
         purse.take()
         said: list[str] = []
@@ -93,7 +94,7 @@ def ask(
                 raise
             last = pause_before(attempt, last, patience.chance())
             wait = last if failure.wait is None else max(failure.wait, 0.0) * 1.01 + 0.01
-            if time.monotonic() + wait >= deadline:
+            if time.monotonic() + wait >= until:
                 raise
             patience.sleep(wait)
 

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 
 from ...engine.watchdog import Watchdog
 from .base import BackendFailure
+from .base import Question
 
 #: Statuses after which the same request may succeed.
 TRY_AGAIN = frozenset({408, 409, 429})
@@ -61,35 +62,64 @@ def load(name: str) -> t.Any:
         raise BackendFailure("sdk_not_installed") from error
 
 
-def seconds_left(deadline: float, silence: float) -> float:
-    """Return how long one read may take."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise BackendFailure("timeout")
-    return min(left, silence)
-
-
-@contextlib.contextmanager
-def cut_off(response: t.Any, deadline: float) -> c.Iterator[None]:
-    """Shut the connection of *response* when the deadline passes.
+class Time:
+    """How long a call may take: until its first word, and from there to its end.
 
     An SDK's time-outs are for a single read: a server that sends a byte now and then would
     hold us for ever.
     """
 
-    def shut() -> None:
-        stream = response.extensions.get("network_stream")
-        connection = stream.get_extra_info("socket") if stream is not None else None
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+    def __init__(self, question: Question, deadline: float) -> None:
+        self._deadline = deadline
+        self._due = min(question.begin_by, deadline)
+        self._shut: c.Callable[[], None] | None = None
+        self._ticket: int | None = None
 
-    watchdog = _watchdogs.get()
-    ticket = watchdog.watch(deadline, shut)
-    try:
-        yield
-    finally:
-        watchdog.call_off(ticket)
+    def left(self, silence: float) -> float:
+        """Return how long one read may take."""
+        left = self._due - time.monotonic()
+        if left <= 0:
+            raise BackendFailure("timeout")
+        return min(left, silence)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has passed."""
+        return time.monotonic() >= self._due
+
+    def begun(self) -> None:
+        """Give the call until its end: its first word has come."""
+        if self._due < self._deadline:
+            self._due = self._deadline
+            self._watch()
+
+    @contextlib.contextmanager
+    def holds(self, response: t.Any) -> c.Iterator[None]:
+        """Shut the connection of *response* when it has passed."""
+
+        def shut() -> None:
+            stream = response.extensions.get("network_stream")
+            connection = stream.get_extra_info("socket") if stream is not None else None
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+        self._shut = shut
+        self._watch()
+        try:
+            yield
+        finally:
+            self._call_off()
+
+    def _watch(self) -> None:
+        assert self._shut is not None
+        self._call_off()
+        self._ticket = _watchdogs.get().watch(self._due, self._shut)
+
+    def _call_off(self) -> None:
+        if self._ticket is not None:
+            _watchdogs.get().call_off(self._ticket)
+            self._ticket = None
 
 
 def _lines(chunks: c.Iterable[bytes]) -> c.Iterator[bytes]:
@@ -135,14 +165,14 @@ def _inside(event: dict[str, t.Any]) -> BackendFailure:
 
 
 @contextlib.contextmanager
-def failures(sdk: t.Any, deadline: float) -> c.Iterator[None]:
+def failures(sdk: t.Any, time: Time) -> c.Iterator[None]:
     """Turn whatever leaves the block into :class:`BackendFailure`, without a vendor's words."""
     try:
         yield
     except BackendFailure:
         raise
     except Exception as error:
-        raise failure_of(error, sdk, time.monotonic() >= deadline) from error
+        raise failure_of(error, sdk, time.over) from error
 
 
 def failure_of(error: Exception, sdk: t.Any, late: bool) -> BackendFailure:

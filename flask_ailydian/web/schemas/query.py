@@ -149,6 +149,9 @@ class QueryResponse(ma.Schema):
     model = fields.String(allow_none=True)
     classification = fields.Nested(Classified, required=True)
     decision = fields.Nested(Decided, required=True)
+    provider = fields.String(
+        metadata=described("The paid backend that answered, where there are several.")
+    )
     tried = fields.Dict(
         keys=fields.String(),
         values=fields.String(),

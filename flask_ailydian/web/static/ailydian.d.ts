@@ -62,6 +62,8 @@ export interface AilydianAnswer {
     profile: string;
     rule_version: number;
   };
+  /** The paid service that answered, where there are several. */
+  provider?: string;
   tried?: Record<string, string>;
   cached?: boolean;
   cost: { estimated: number; actual: number; saved: number; currency: string };

@@ -318,9 +318,11 @@ export class AilydianAsk extends Part {
         h("td", { class: "figures" }, this.number(part.points, 1)),
       ),
     );
-    const tried = Object.entries(answer.tried ?? {}).map(
-      ([backend, why]) => `${words.backends[backend] ?? backend} (${why})`,
-    );
+    const tried = Object.entries(answer.tried ?? {}).map(([backend, why]) => {
+      // Of several paid services each has a name.
+      const [kind, name] = backend.split(":");
+      return `${[words.backends[kind] ?? kind, name].filter(Boolean).join(" ")} (${why})`;
+    });
     return h(
       "details",
       { part: "why" },

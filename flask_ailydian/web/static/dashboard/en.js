@@ -146,7 +146,7 @@ const words = {
   "money.empty.hint": "The router answers what it can in the house and says what that saves:",
   "backend.onnx": "Local model",
   "backend.3rdparty": "Paid backend",
-  "backend.3rdparty-fallback": "Paid, after the local model failed",
+  "backend.3rdparty-fallback": "Paid, after another backend failed",
   "backend.onnx-fallback": "Local, after the paid backend failed",
   "backend.cache": "Answered before",
   "backend.none": "Nobody",

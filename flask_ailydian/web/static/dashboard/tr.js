@@ -149,7 +149,7 @@ const words = {
     "Yönlendirici, yanıtlayabildiğini içeride yanıtlar ve ne kadar tasarruf ettirdiğini gösterir:",
   "backend.onnx": "Yerel model",
   "backend.3rdparty": "Ücretli servis",
-  "backend.3rdparty-fallback": "Yerel model yanıtlayamayınca ücretli servis",
+  "backend.3rdparty-fallback": "Başka bir yanıtlayıcının yerine ücretli servis",
   "backend.onnx-fallback": "Ücretli servis yanıtlayamayınca yerel model",
   "backend.cache": "Daha önce yanıtlanmış",
   "backend.none": "Hiçbiri",
