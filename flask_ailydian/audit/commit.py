@@ -185,7 +185,8 @@ class Committer:
                 written.append(item)
         chains, rows = self._linked(written)
         if rows:
-            records.execute(connection, _logs(written), rows)
+            costs = [item.cost for item in written if item.cost is not None]
+            records.execute(connection, _logs(written), rows, costs)
         for item in written:
             if item.settle is not None:
                 self._settle(connection, *item.settle)
@@ -195,9 +196,7 @@ class Committer:
 
     def _prepared(self, connection: sa.Connection) -> Records:
         if self._records is None:
-            named = (self._tables.InferenceLog, self._tables.AuditEvent, self._tables.Subject)
-            logs, events, subjects = (each.__table__ for each in named)
-            self._records = Records(logs, events, subjects, connection.dialect)
+            self._records = Records(self._tables, connection.dialect)
         return self._records
 
     def _linked(self, items: c.Iterable[Item]) -> tuple[Chains, list[dict[str, t.Any]]]:
@@ -227,7 +226,7 @@ class Committer:
 
 def _alone(item: Item) -> bool:
     """Whether nothing but the row and its event is to be written."""
-    return item.settle is None and item.work is None
+    return item.settle is None and item.work is None and item.cost is None
 
 
 def _logs(items: list[Item]) -> list[dict[str, t.Any]]:

@@ -139,7 +139,7 @@ class Delivery:
 
     def _spooled(self, item: Item | None, error: Exception) -> bool:
         """Keep *item* on this machine until the database is back, if that is wanted."""
-        if self.shipping is None or item is None or item.work is not None:
+        if self.shipping is None or item is None or item.work is not None or item.cost is not None:
             return False
         if isinstance(error, (*DATA, Unstorable)):
             return False

@@ -79,6 +79,7 @@ class Ledger:
         self._columns = tables.InferenceLog.__table__.columns.keys()
         self._log_rows = Checker(tables.InferenceLog.__table__)
         self._event_rows = Checker(tables.AuditEvent.__table__)
+        self._cost_rows = Checker(tables.QueryCost.__table__)
         self.claims = Claims(
             database, tables.IdempotencyKey.__table__, stale_after=limits.stale_after
         )
@@ -95,11 +96,13 @@ class Ledger:
         reply: Reply | None = None,
         *,
         kind: str = "inference",
+        cost: dict[str, t.Any] | None = None,
     ) -> None:
         """Commit *row* with its event, and with them the reply that a repeated request will get.
 
         :param row: The columns; beside them ``actor``, who called, and ``domain``, which decides
             what is kept.
+        :param cost: The row of what a query cost, to be committed with them.
         :raises AuditUnavailable: when it is not certain that the row is on disk.
         """
 
@@ -108,11 +111,13 @@ class Ledger:
             stored, subject = self._sealer.row(row, self.policy, domain)
             stored = {name: stored.get(name) for name in self._columns}
             self._log_rows.check(stored)
+            if cost is not None:
+                self._cost_rows.check(cost)
             hashed = canonical.record_hash([stored[name] for name in canonical.RECORD])
             actor = row.get("actor") or user_id
             event = self._event(row["id"], kind, domain, actor, user_id, record_hash=hashed)
             settle = None if claim is None else (claim, self._sealer.reply(reply, subject))
-            return Item(event, stored, settle)
+            return Item(event, stored, settle, cost=cost)
 
         self._delivery.write(made, row["id"], claim)
 

@@ -11,15 +11,17 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from ..tables import Tables
+
 Rows = list[dict[str, t.Any]]
 
 
 class Records:
-    """Inserts rows of the inference log together with their events."""
+    """Inserts rows of the inference log together with their events and what queries cost."""
 
-    def __init__(
-        self, logs: sa.Table, events: sa.Table, subjects: sa.Table, dialect: sa.Dialect
-    ) -> None:
+    def __init__(self, tables: Tables, dialect: sa.Dialect) -> None:
+        named = (tables.InferenceLog, tables.AuditEvent, tables.Subject, tables.QueryCost)
+        logs, events, subjects, costs = (each.__table__ for each in named)
         self._at_once = self._if_alive = None
         if dialect.name == "postgresql":
             self._at_once = f"WITH {_at_once(logs, events, dialect)}"
@@ -28,7 +30,9 @@ class Records:
                 living = f"{_living(subjects)} = ANY(string_to_array(%s, ',')) FOR KEY SHARE"
                 met = "SELECT count(*) = %s AS all_are FROM living"
                 self._if_alive = f"WITH living AS ({living}), met AS ({met}), {rows}"
-        self._logs, self._events = Insert(logs, dialect), Insert(events, dialect)
+        self._logs, self._events, self._costs = (
+            Insert(each, dialect) for each in (logs, events, costs)
+        )
 
     @property
     def at_once(self) -> bool:
@@ -46,15 +50,14 @@ class Records:
         given = (",".join(refs), len(refs), _json(logs), _json(events))
         return _committed(connection, self._if_alive, given) > 0
 
-    def execute(self, connection: sa.Connection, logs: Rows, events: Rows) -> None:
+    def execute(self, connection: sa.Connection, logs: Rows, events: Rows, costs: Rows) -> None:
         """Insert rows, which have every column."""
         if self._at_once is not None:
             connection.exec_driver_sql(self._at_once, (_json(logs), _json(events)))
-            return
-        if logs:
-            self._logs.execute(connection, logs)
-        if events:
-            self._events.execute(connection, events)
+            logs = events = []
+        for insert, rows in ((self._logs, logs), (self._events, events), (self._costs, costs)):
+            if rows:
+                insert.execute(connection, rows)
 
 
 def _at_once(logs: sa.Table, events: sa.Table, dialect: sa.Dialect, only: str = "") -> str:

@@ -37,12 +37,14 @@ class Late(Exception):
 class Item:
     """One event, with the rows that must be committed together with it.
 
+    :param cost: The row of what a query cost.
     :param work: Called with the connection inside the transaction; what it raises is raised to
         whoever waits, and nothing is committed.
     """
 
     __slots__ = (
         "content",
+        "cost",
         "done",
         "error",
         "event",
@@ -60,6 +62,7 @@ class Item:
         log: dict[str, t.Any] | None = None,
         settle: t.Any = None,
         work: c.Callable[[t.Any], None] | None = None,
+        cost: dict[str, t.Any] | None = None,
     ) -> None:
         self.event = event
         # Here and not when it is linked: then others wait for the one who links.
@@ -67,6 +70,7 @@ class Item:
         self.log = log
         self.settle = settle
         self.work = work
+        self.cost = cost
         self.error: BaseException | None = None
         self.taken = self.done = self.leads = False
         # A lock, held until there is news: threading.Event takes several times as long.

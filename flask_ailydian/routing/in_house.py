@@ -87,4 +87,4 @@ class InHouse:
             "input_hash": turn.input_hash or "",
         }
         self._note(BEGUN, actor=turn.actor, subject=turn.user, detail=detail)
-        self._third_party.costs.write(turn.cost_row("reserved", turn.local_nano))
+        self._third_party.reserve(turn, turn.local_nano)

@@ -31,7 +31,7 @@ log = logging.getLogger("flask_ailydian.router")
 
 
 class Records:
-    """Writes what became of a query: its cost first, then its answer."""
+    """Writes what became of a query: what it cost, and its answer."""
 
     def __init__(
         self,
@@ -50,13 +50,11 @@ class Records:
     def finish(self, turn: Turn, claim: Claim | None) -> dict[str, t.Any]:
         """Record an answer and return its body."""
         body = turn.body()
-        self._third_party.account(turn, "settled")
         reply = Reply(200, encode(body)) if claim else None
         row = turn.log_row(None)
-        self._ledger.record(row, claim, reply, kind="query")
+        self._record(turn, "settled", row, claim, reply)
         # On record from here on: what fails after this must not be recorded as a second answer.
         turn.finished = True
-        turn.recorded.set()
         self._expose(turn, failed=False)
         self._shadows.offer(turn)
         self._lessons.keep(turn)
@@ -82,14 +80,27 @@ class Records:
         turn.finished = True
         known.extra.setdefault("id", turn.id)
         word = error.word if isinstance(error, BackendFailure) else known.code
-        self._third_party.account(turn, "failed")
         # What may succeed next time is not remembered under an idempotency key.
         final = known.status < 500 and not isinstance(known, BudgetExhausted)
         reply = Reply(known.status, encode(known.body())) if final and claim else None
-        self._ledger.record(turn.log_row(word), claim, reply, kind="query")
-        turn.recorded.set()
+        self._record(turn, "failed", turn.log_row(word), claim, reply)
         self._expose(turn, failed=True)
         return known
+
+    def _record(
+        self,
+        turn: Turn,
+        state: str,
+        row: dict[str, t.Any],
+        claim: Claim | None,
+        reply: Reply | None,
+    ) -> None:
+        # Whoever is about to be paid waits, and finds that nobody wants the answer any more.
+        with turn.writing:
+            cost = self._third_party.cost(turn, state)
+            self._ledger.record(row, claim, reply, kind="query", cost=cost)
+            turn.costed = turn.costed or cost is not None
+            turn.recorded.set()
 
     def _expose(self, turn: Turn, *, failed: bool) -> None:
         """Tell the test that the query met what became of it, as assigned and as served."""

@@ -206,14 +206,36 @@ class ThirdParty:
             provider.close()
 
     def account(self, turn: Turn, state: str) -> None:
-        """Commit the query's cost row, if it came as far as a decision.
-
-        :param state: ``reserved`` stands instead of ``settled`` while something still goes on.
-        """
+        """Commit the query's cost row, if it came as far as a decision."""
         if turn.decision is not None:
             with turn.writing:
-                waits = state == "settled" and turn.goes_on
-                self.costs.write(turn.cost_row("reserved" if waits else state))
+                self._write(turn, _row(turn, state))
+
+    def reserve(self, turn: Turn, nano: int) -> None:
+        """Commit what a query may come to cost, before anybody is asked or anything is shown.
+
+        :raises ClientGone: when its answer is on record: nobody waits for another one.
+        """
+        with turn.writing:
+            if turn.recorded.is_set():
+                raise ClientGone()
+            self._write(turn, turn.cost_row("reserved", nano))
+
+    def cost(self, turn: Turn, state: str) -> dict[str, t.Any] | None:
+        """Return the query's cost row, which is to be committed with its answer.
+
+        One that is in the database already is written over here: ``None`` is returned then, and
+        for a query that did not come as far as a decision. Called while ``turn.writing`` is held.
+        """
+        row = None if turn.decision is None else _row(turn, state)
+        if row is not None and turn.costed:
+            self._write(turn, row)
+            return None
+        return row
+
+    def _write(self, turn: Turn, row: dict[str, t.Any]) -> None:
+        turn.costed = True
+        self.costs.write(row)
 
     def _arm(
         self, turn: Turn, question: Question, limits: Limits, egress: Egress, provider: Provider
@@ -226,7 +248,6 @@ class ThirdParty:
 
         def before() -> None:
             if turn.recorded.is_set():
-                # Left behind: nobody waits for what another attempt would cost.
                 raise ClientGone()
             counts = turn.redacted.counts if turn.redacted else {}
             egress.intend(
@@ -237,8 +258,7 @@ class ThirdParty:
                 input_hash=turn.input_hash or "",
                 **{f"redacted_{kind.lower()}": count for kind, count in counts.items()},
             )
-            with turn.writing:
-                self.costs.write(turn.cost_row("reserved", turn.committed))
+            self.reserve(turn, turn.committed)
             turn.leaving.set()
 
         purse = Purse(
@@ -272,3 +292,8 @@ class ThirdParty:
 
     def _known(self, turn: Turn) -> str | None:
         return turn.known(believed=self._settings.trust_user_id)
+
+
+def _row(turn: Turn, state: str) -> dict[str, t.Any]:
+    """Return a cost row; ``reserved`` stands instead of ``settled`` while something goes on."""
+    return turn.cost_row("reserved" if state == "settled" and turn.goes_on else state)

@@ -103,6 +103,8 @@ class Turn:
     hedged: str | None = None
     #: Held while its costs are looked at and written: several backends may be at it.
     writing: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    #: Whether its cost row may be in the database, to be written over.
+    costed: bool = False
     #: Set when a text is about to leave, its worst case held and on record.
     leaving: threading.Event = dataclasses.field(default_factory=threading.Event)
     #: Set when the query is on record; a call that was left behind settles after it.

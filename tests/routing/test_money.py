@@ -246,6 +246,18 @@ def test_costs_add_up(make_twin: t.Any) -> None:
     assert "0.0202" in said and "desk v1" in said
 
 
+def test_an_answer_and_what_it_cost_are_on_record_together_or_not_at_all(make_twin: t.Any) -> None:
+    app, _ = make_twin()
+    assert ask(app, "Merhaba").status_code == 200
+    with app.app_context(), app.extensions["sqlalchemy"].engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE INSERT ON pytorch_audit_events "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    assert ask(app, "Merhaba").status_code == 503
+    assert len(rows(app, "QueryCost")) == len(rows(app, "InferenceLog")) == 1
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_costs_are_told_by_day_and_domain_with_what_is_left(kind: str, tmp_path: Path) -> None:
     with database(kind, tmp_path) as url:
