@@ -14,20 +14,19 @@ import zlib
 from pathlib import Path
 
 from .engine.archives import BLOAT
+from .engine.archives import ENTRY
 from .engine.archives import SPARE
 from .errors import ModelRefused
 
 #: One of them lies in every folder that can be registered.
 KNOWN = frozenset({"model.onnx", "genai_config.json", "MLmodel"})
 MOST_ENTRIES = 64
-#: Before each entry of an archive's list; counted before the list is read.
-_ENTRY = b"PK\x01\x02"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,127}")
 
 
 def holds_folder(data: bytes) -> bool:
     """Whether the bytes are an archive of a model's folder, which PyTorch's archives are not."""
-    if data[:4] != b"PK\x03\x04" or data.count(_ENTRY) > MOST_ENTRIES:
+    if data[:4] != b"PK\x03\x04" or data.count(ENTRY) > MOST_ENTRIES:
         return False
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -26,6 +26,9 @@ PICKLED = (
 CODE = REFUSALS["code"]
 #: How much larger than the file its unpacked parts may be.
 BLOAT, SPARE = 4, 2**26
+#: What stands before each entry of an archive's list, and how many there may be: a list takes
+#: twenty times its own size once it is read.
+ENTRY, MOST_PARTS = b"PK\x01\x02", 20_000
 
 _NAME = re.compile(r"[A-Za-z0-9_.]*")
 # Arithmetic alone: no attribute of Python's own, and no operator that reaches for files.
@@ -111,6 +114,8 @@ def exported_program(data: bytes) -> bytes:
 
 def _parts(data: bytes) -> dict[str, zipfile.ZipInfo]:
     """Return an archive's entries by their names below its one folder."""
+    if data.count(ENTRY) > MOST_PARTS:
+        raise ModelRefused(f"The archive has more than {MOST_PARTS} entries.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found = archive.infolist()

@@ -17,6 +17,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from flask_ailydian.engine.archives import ENTRY
+from flask_ailydian.engine.archives import MOST_PARTS
 from flask_ailydian.unpacking import MOST_ENTRIES
 
 MODELS = "/api/pytorch/models"
@@ -122,10 +124,11 @@ def damaged() -> bytes:
         (encrypted(), "encrypted"),
         (damaged(), "cannot be read"),
         (archive({"model.bin": b"x"}), "no model known"),
+        (archive(GOOD) + ENTRY * MOST_PARTS, "more than 20000 entries"),
     ],
     ids=[
         *("up", "absolute", "up-again", "backslash", "hidden", "long", "link", "twice"),
-        *("file-and-folder", "many", "bomb", "cut", "encrypted", "damaged", "unknown"),
+        *("file-and-folder", "many", "bomb", "cut", "encrypted", "damaged", "unknown", "list"),
     ],
 )
 def test_it_is_refused(managed: FlaskClient, tmp_path: Path, data: bytes, said: str) -> None:
