@@ -68,13 +68,13 @@ def measure(
     say("warming up")
     host.closed_loop(request, slots, seconds / 2)
     lengths: dict[int, float] = {}
-    used: dict[int, float] = {}
     spread: tuple[float, ...] = ()
     for callers in sorted({1, min(2, slots), slots}):
         say(f"{callers} at once")
         cpu = host.cpu_seconds()
         single = np.array(host.closed_loop(request, callers, seconds).lengths)
-        used[callers] = (host.cpu_seconds() - cpu) / len(single)
+        if callers == 1:
+            lone_cpu = (host.cpu_seconds() - cpu) / len(single)
         lengths[callers] = float(single.mean())
         spread = tuple((single / single.mean()).tolist())
     say(f"{2 * slots} at once")
@@ -89,7 +89,7 @@ def measure(
         seconds=lengths,
         spread=spread[:2000],
         cpu_seconds=(host.cpu_seconds() - cpu) / count,
-        lone_cpu_seconds=used[1],
+        lone_cpu_seconds=lone_cpu,
         bytes_per_request=max(0.0, (host.database_bytes() - before) / count),
         memory_bytes=host.memory_bytes(),
     )

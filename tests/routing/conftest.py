@@ -64,11 +64,13 @@ def text_model(**metadata: t.Any) -> bytes:
 
 
 @pytest.fixture
-def make_desk(make_app: t.Callable[..., Flask]) -> t.Callable[..., Flask]:
+def make_desk(make_app: t.Callable[..., Flask]) -> t.Iterator[t.Callable[..., Flask]]:
     """Make a host whose help desk knows two questions, and which of the rest are none of its."""
+    made: list[Flask] = []
 
     def make(*, model: bool = True, **config: t.Any) -> Flask:
         app = make_app(**config)
+        made.append(app)
         if model:
             data = text_model(answers=ANSWERS, threshold=0.6, out_of_scope=OTHER)
             with app.app_context():
@@ -77,7 +79,9 @@ def make_desk(make_app: t.Callable[..., Flask]) -> t.Callable[..., Flask]:
                 )
         return app
 
-    return make
+    yield make
+    for app in made:
+        app.extensions["ailydian"].router.third_party.close()
 
 
 class Twin:

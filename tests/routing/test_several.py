@@ -20,6 +20,7 @@ from hosts import make_host
 from routing.conftest import answers
 from routing.conftest import rows
 from routing.conftest import Twin
+from routing.test_third_party import ask
 from routing.test_third_party import PRICE
 from routing.test_third_party import pytestmark as pytestmark
 from routing.test_third_party import QUESTION
@@ -46,9 +47,8 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 @pytest.fixture
-def several(make_desk: t.Any, llmock: t.Any, pair: Pair) -> t.Iterator[t.Callable[..., Flask]]:
+def several(make_desk: t.Any, llmock: t.Any, pair: Pair) -> t.Callable[..., Flask]:
     """Make a host that asks the first of a pair, then the second."""
-    made: list[Flask] = []
     first, second = pair
     # Importing an SDK takes seconds, which would be the first query's.
     for name in pair:
@@ -72,16 +72,10 @@ def several(make_desk: t.Any, llmock: t.Any, pair: Pair) -> t.Iterator[t.Callabl
             "AILYDIAN_TIMEOUT_SECONDS": 25,
             "model": False,
         }
-        made.append(make_desk(**standard | config))
-        return made[-1]
+        app: Flask = make_desk(**standard | config)
+        return app
 
-    yield make
-    for app in made:
-        app.extensions["ailydian"].router.third_party.close()
-
-
-def ask(app: Flask, **more: t.Any) -> t.Any:
-    return app.test_client().post("/api/pytorch/query", json={"query": QUESTION, **more})
+    return make
 
 
 def egress(app: Flask) -> list[tuple[str, str, str | None]]:

@@ -45,12 +45,11 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def paid(make_desk: t.Any, llmock: t.Any, provider: str) -> t.Iterator[t.Callable[..., Flask]]:
+def paid(make_desk: t.Any, llmock: t.Any, provider: str) -> t.Callable[..., Flask]:
     """Make a host whose paid backend is *provider*'s SDK, against the server on loopback."""
-    made: list[Flask] = []
 
     def make(**config: t.Any) -> Flask:
-        app = make_desk(
+        app: Flask = make_desk(
             AILYDIAN_THIRD_PARTY=provider,
             AILYDIAN_THIRD_PARTY_KEY="a key that opens nothing",
             AILYDIAN_THIRD_PARTY_MODEL="model-x",
@@ -60,12 +59,9 @@ def paid(make_desk: t.Any, llmock: t.Any, provider: str) -> t.Iterator[t.Callabl
             model=config.pop("model", False),
             **config,
         )
-        made.append(app)
-        return made[-1]
+        return app
 
-    yield make
-    for app in made:
-        app.extensions["ailydian"].router.third_party.close()
+    return make
 
 
 def ask(app: Flask, **more: t.Any) -> t.Any:
